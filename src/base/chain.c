@@ -1,0 +1,224 @@
+#include "base/chain.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+void page_pool_init(struct page_pool *pool, size_t keep, size_t max_pages)
+{
+    *pool = (struct page_pool){.keep = keep, .max_pages = max_pages};
+}
+
+void page_pool_trim(struct page_pool *pool)
+{
+    while (pool->free) {
+        struct page *page = pool->free;
+
+        pool->free = page->next;
+        free(page);
+    }
+    pool->free_count = 0;
+}
+
+void page_pool_release(struct page_pool *pool)
+{
+    assert(pool->lent == 0);
+    page_pool_trim(pool);
+}
+
+struct page *page_borrow(struct page_pool *pool)
+{
+    struct page *page = pool->free;
+
+    if (pool->lent >= pool->max_pages)
+        return NULL;
+    if (page) {
+        pool->free = page->next;
+        pool->free_count--;
+    } else {
+        page = malloc(sizeof(*page));
+        if (!page)
+            return NULL;
+    }
+    pool->lent++;
+    page->next = NULL;
+    page->start = page->end = 0;
+    return page;
+}
+
+void page_return(struct page_pool *pool, struct page *page)
+{
+    if (!page)
+        return;
+    assert(pool->lent > 0);
+    pool->lent--;
+    if (pool->free_count >= pool->keep) {
+        free(page);
+        return;
+    }
+    page->next = pool->free;
+    pool->free = page;
+    pool->free_count++;
+}
+
+void chain_init(struct chain *chain, struct page_pool *pool)
+{
+    *chain = (struct chain){.pool = pool};
+}
+
+void chain_clear(struct chain *chain)
+{
+    while (chain->first) {
+        struct page *page = chain->first;
+
+        chain->first = page->next;
+        page_return(chain->pool, page);
+    }
+    chain->last = NULL;
+    chain->len = 0;
+}
+
+char *chain_room(struct chain *chain, size_t least, size_t *ret_len)
+{
+    struct page *page = chain->last;
+
+    assert(least <= LIMIT_BUFFER_PAGE);
+    if (!page || LIMIT_BUFFER_PAGE - page->end < (least ? least : 1)) {
+        page = page_borrow(chain->pool);
+        if (!page)
+            return NULL;
+        chain_add_page(chain, page);
+    }
+    *ret_len = LIMIT_BUFFER_PAGE - page->end;
+    return page->data + page->end;
+}
+
+void chain_grew(struct chain *chain, size_t written)
+{
+    assert(written <= LIMIT_BUFFER_PAGE - chain->last->end);
+    chain->last->end += (uint32_t)written;
+    chain->len += written;
+    if (chain->len == 0)
+        chain_clear(chain);
+}
+
+void chain_add_page(struct chain *chain, struct page *page)
+{
+    page->next = NULL;
+    if (chain->last)
+        chain->last->next = page;
+    else
+        chain->first = page;
+    chain->last = page;
+    chain->len += page->end - page->start;
+}
+
+/* Takes the pages behind `last` off again; what was appended there is forgotten. */
+static void cut_back(struct chain *chain, struct page *last, uint32_t end, size_t len)
+{
+    struct page *extra = last ? last->next : chain->first;
+
+    while (extra) {
+        struct page *next = extra->next;
+
+        page_return(chain->pool, extra);
+        extra = next;
+    }
+    if (last) {
+        last->next = NULL;
+        last->end = end;
+    } else {
+        chain->first = NULL;
+    }
+    chain->last = last;
+    chain->len = len;
+}
+
+int chain_add(struct chain *chain, struct slice bytes)
+{
+    struct page *last = chain->last;
+    uint32_t end = last ? last->end : 0;
+    size_t len = chain->len;
+
+    while (bytes.len) {
+        size_t room, part;
+        char *to = chain_room(chain, 1, &room);
+
+        if (!to) {
+            cut_back(chain, last, end, len);
+            return -ENOMEM;
+        }
+        part = bytes.len < room ? bytes.len : room;
+        memcpy(to, bytes.ptr, part);
+        chain_grew(chain, part);
+        bytes = slice_skip(bytes, part);
+    }
+    return 0;
+}
+
+void chain_move(struct chain *to, struct chain *from)
+{
+    assert(to->pool == from->pool);
+    if (!from->first)
+        return;
+    if (to->last)
+        to->last->next = from->first;
+    else
+        to->first = from->first;
+    to->last = from->last;
+    to->len += from->len;
+    from->first = from->last = NULL;
+    from->len = 0;
+}
+
+struct slice chain_front(const struct chain *chain)
+{
+    const struct page *page = chain->first;
+
+    return page ? slice_of(page->data + page->start, page->end - page->start) : SLICE_NULL;
+}
+
+int chain_iovec(const struct chain *chain, struct iovec *iov, int max)
+{
+    int n = 0;
+
+    for (struct page *page = chain->first; page && n < max; page = page->next)
+        if (page->end > page->start)
+            iov[n++] = (struct iovec){page->data + page->start, page->end - page->start};
+    return n;
+}
+
+void chain_drop(struct chain *chain, size_t count)
+{
+    assert(count <= chain->len);
+    chain->len -= count;
+    while (chain->first) {
+        struct page *page = chain->first;
+        size_t have = page->end - page->start;
+
+        if (count < have) {
+            page->start += (uint32_t)count;
+            return;
+        }
+        count -= have;
+        chain->first = page->next;
+        if (!chain->first)
+            chain->last = NULL;
+        page_return(chain->pool, page);
+    }
+}
+
+size_t chain_copy(const struct chain *chain, void *to, size_t max)
+{
+    size_t done = 0;
+
+    for (struct page *page = chain->first; page && done < max; page = page->next) {
+        size_t part = page->end - page->start;
+
+        if (part > max - done)
+            part = max - done;
+        memcpy((char *)to + done, page->data + page->start, part);
+        done += part;
+    }
+    return done;
+}

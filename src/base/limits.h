@@ -1,0 +1,57 @@
+/*
+ * Every limit of the data plane and the control plane, in one place. What is
+ * named here bounds what a peer, a file or a slow reader can make us hold. A
+ * limit that an operator may change names the variable or flag; the number is
+ * its default. docs/limits.md explains each; a test compares the two.
+ */
+#pragma once
+
+enum {
+    /* HTTP heads */
+    LIMIT_HTTP_START_LINE = 16 * 1024,   /* bytes; longer: 414 */
+    LIMIT_HTTP_HEAD = 64 * 1024,         /* bytes of all fields of one head; more: 431 */
+    LIMIT_HTTP_FIELDS = 128,             /* fields in one head; more: 431 */
+    LIMIT_HTTP_CHUNK_LINE = 256,         /* size and extensions of one chunk */
+    LIMIT_HTTP_TRAILERS = 16 * 1024,     /* bytes of a trailer section */
+    LIMIT_HTTP_INTERIM = 16,             /* 1xx responses before the final one */
+    LIMIT_PIPELINE_BYTES = 64 * 1024,    /* read ahead of the request being served */
+
+    /* HTTP/2, RFC 9113; *_HTTP2_* variables change those that they name */
+    LIMIT_H2_STREAMS = 1024,             /* SETTINGS_MAX_CONCURRENT_STREAMS that we announce */
+    LIMIT_H2_FRAME = 16384,              /* SETTINGS_MAX_FRAME_SIZE that we announce */
+    LIMIT_H2_HEADER_TABLE = 4096,        /* HPACK table, either side */
+    LIMIT_H2_STREAM_WINDOW = 65535,
+    LIMIT_H2_CONNECTION_WINDOW = 1048576,
+    LIMIT_H2_CONTINUATIONS = 32,         /* frames of one header block */
+    LIMIT_H2_RESETS = 200,               /* peer-caused resets in a window of 30 s before GOAWAY */
+    LIMIT_H2_CONTROL_FRAMES = 1000,      /* PING, SETTINGS, empty DATA ... within 10 s */
+    LIMIT_H2_OUT_CONTROL = 64 * 1024,    /* bytes of acknowledgements waiting for a peer that does not read */
+
+    /* Detection (design: protocol detection) */
+    LIMIT_CLIENT_HELLO = 16 * 1024,
+    LIMIT_TRANSPORT_HEADER = 8 * 1024,
+
+    /* Memory per connection, request, message */
+    LIMIT_CONN_ARENA = 256 * 1024,
+    LIMIT_REQUEST_ARENA = 256 * 1024,
+    LIMIT_BUFFER_PAGE = 16 * 1024,       /* a borrowed buffer */
+    LIMIT_CONN_OUT = 256 * 1024,         /* bytes queued towards one connection before its sources pause */
+    LIMIT_GRPC_MESSAGE = 4 * 1024 * 1024,
+    LIMIT_PROTOBUF_DEPTH = 64,
+
+    /* Discovery and caches */
+    LIMIT_DESTINATIONS = 10000,          /* destinations cached by one proxy */
+    LIMIT_PORT_POLICIES = 1000,          /* ports with a policy cached by one proxy */
+    LIMIT_ENDPOINTS = 100000,            /* endpoints of one destination */
+    LIMIT_ROUTES = 4096,                 /* routes of one policy */
+    LIMIT_METRIC_SERIES = 50000,         /* series of one proxy; more: counted under overflow */
+    LIMIT_SUBSCRIBER_QUEUE = 100,        /* updates waiting for one control-plane subscriber */
+
+    /* Configuration files */
+    LIMIT_YAML_FILE = 16 * 1024 * 1024,
+    LIMIT_YAML_DEPTH = 100,
+    LIMIT_YAML_ALIASES = 1000,
+    LIMIT_REGEX_LENGTH = 4096,
+    LIMIT_REGEX_MATCH = 100000,          /* PCRE2 match limit */
+    LIMIT_REGEX_DEPTH = 1000
+};
