@@ -1,0 +1,40 @@
+#include "event/thread.h"
+
+#include <signal.h>
+
+static void *thread_main(void *arg)
+{
+    struct thread *thread = arg;
+
+    thread->result = thread->start(thread);
+    if (thread->result == 0)
+        loop_run(&thread->loop);
+    thread->finish(thread);
+    return NULL;
+}
+
+int thread_start(struct thread *thread, struct sys *sys, size_t max_pages)
+{
+    sigset_t all, before;
+    int r = loop_init(&thread->loop, sys, max_pages);
+
+    if (r < 0)
+        return r;
+    /* Signals go to the first thread, which reads them from a descriptor. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    r = pthread_create(&thread->id, NULL, thread_main, thread);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (r != 0) {
+        loop_release(&thread->loop);
+        return -r;
+    }
+    pthread_setname_np(thread->id, thread->name);
+    return 0;
+}
+
+void thread_join(struct thread *thread)
+{
+    pthread_join(thread->id, NULL);
+    loop_release(&thread->loop);
+}
