@@ -80,7 +80,7 @@ int timer_init(struct loop *loop, struct timer *timer, void (*fire)(struct timer
 /* Cancels and gives the room back. Allowed on a timer that is all zero. */
 void timer_release(struct loop *loop, struct timer *timer);
 void timer_set(struct loop *loop, struct timer *timer, int64_t deadline_ns);
-static inline void timer_cancel(struct loop *loop, struct timer *timer) { timer->deadline_ns = INT64_MAX; }
+static inline void timer_cancel(struct timer *timer) { timer->deadline_ns = INT64_MAX; }
 static inline bool timer_is_set(const struct timer *timer) { return timer->deadline_ns != INT64_MAX; }
 
 /* Work for later in this turn. Waking twice runs once. */
