@@ -44,6 +44,7 @@ enum {
     LIMIT_PORT_POLICIES = 1000,          /* ports with a policy cached by one proxy */
     LIMIT_ENDPOINTS = 100000,            /* endpoints of one destination */
     LIMIT_ROUTES = 4096,                 /* routes of one policy */
+    LIMIT_SNAPSHOT = 64 * 1024 * 1024,   /* bytes of one answer of the control plane, decoded */
     LIMIT_METRIC_SERIES = 50000,         /* series of one proxy; more: counted under overflow */
     LIMIT_SUBSCRIBER_QUEUE = 100,        /* updates waiting for one control-plane subscriber */
 
