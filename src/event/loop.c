@@ -205,7 +205,8 @@ void timer_set(struct loop *loop, struct timer *timer, int64_t deadline_ns)
             return; /* fires early, looks again, and goes back: cheaper than moving it each time */
         heap_remove(&loop->timers, &timer->entry);
     }
-    r = heap_add(&loop->timers, &timer->entry, (uint64_t)deadline_ns);
+    /* A deadline in the past counts as now, so that one that is set there again and again stands behind others due. */
+    r = heap_add(&loop->timers, &timer->entry, (uint64_t)(deadline_ns > loop->now_ns ? deadline_ns : loop->now_ns));
     assert(r == 0); /* timer_init() reserved the room */
     (void)r;
 }
