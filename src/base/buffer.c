@@ -21,7 +21,8 @@ void buffer_clear(struct buffer *buffer)
     buffer->error = 0;
 }
 
-char *buffer_room(struct buffer *buffer, size_t more)
+/* Room for `more` bytes and a NUL behind them, which counts neither as length nor against the maximum. */
+static char *room_and_nul(struct buffer *buffer, size_t more)
 {
     size_t size = buffer->size ? buffer->size : 256;
     char *data;
@@ -32,9 +33,9 @@ char *buffer_room(struct buffer *buffer, size_t more)
         buffer->error = -ENOBUFS;
         return NULL;
     }
-    if (buffer->len + more <= buffer->size)
+    if (buffer->len + more < buffer->size)
         return buffer->data + buffer->len;
-    while (size < buffer->len + more)
+    while (size <= buffer->len + more)
         size *= 2;
     data = realloc(buffer->data, size);
     if (!data) {
@@ -44,6 +45,11 @@ char *buffer_room(struct buffer *buffer, size_t more)
     buffer->data = data;
     buffer->size = size;
     return data + buffer->len;
+}
+
+char *buffer_room(struct buffer *buffer, size_t more)
+{
+    return room_and_nul(buffer, more);
 }
 
 void buffer_grew(struct buffer *buffer, size_t written)
@@ -89,7 +95,7 @@ int buffer_vprintf(struct buffer *buffer, const char *format, va_list args)
     va_end(again);
     if (len < 0)
         return buffer->error = -EINVAL;
-    room = buffer_room(buffer, (size_t)len + 1);
+    room = room_and_nul(buffer, (size_t)len);
     if (!room)
         return buffer->error;
     vsnprintf(room, (size_t)len + 1, format, args);

@@ -102,8 +102,16 @@ void chain_grew(struct chain *chain, size_t written)
         chain_clear(chain);
 }
 
+/* Room that was asked for and not used would stand before what comes now. */
+static void drop_unused_room(struct chain *chain)
+{
+    if (chain->len == 0)
+        chain_clear(chain);
+}
+
 void chain_add_page(struct chain *chain, struct page *page)
 {
+    drop_unused_room(chain);
     page->next = NULL;
     if (chain->last)
         chain->last->next = page;
@@ -159,6 +167,8 @@ int chain_add(struct chain *chain, struct slice bytes)
 void chain_move(struct chain *to, struct chain *from)
 {
     assert(to->pool == from->pool);
+    drop_unused_room(to);
+    drop_unused_room(from);
     if (!from->first)
         return;
     if (to->last)

@@ -67,7 +67,7 @@ static int go_part(struct slice *text, int64_t *sum)
     size_t n = digits(*text), f = 0, u = 0;
     struct slice whole = slice_take(*text, n), fraction = SLICE_NULL, rest = slice_skip(*text, n);
     uint64_t count = 0;
-    int64_t unit, part, scale;
+    int64_t unit, part, scale, below = 0;
 
     if (rest.len && rest.ptr[0] == '.') {
         rest = slice_skip(rest, 1);
@@ -89,11 +89,11 @@ static int go_part(struct slice *text, int64_t *sum)
     scale = unit;
     for (size_t i = 0; i < f && scale >= 10; i++) {
         scale /= 10;
-        part += (fraction.ptr[i] - '0') * scale;
+        below += (fraction.ptr[i] - '0') * scale;
     }
-    if (part < 0 || *sum > INT64_MAX - part)
+    if (part > INT64_MAX - below || *sum > INT64_MAX - part - below)
         return -ERANGE;
-    *sum += part;
+    *sum += part + below;
     *text = slice_skip(rest, u);
     return 0;
 }

@@ -18,5 +18,5 @@ int duration_parse(struct slice text, int64_t *ret_ns);
 /* Go's form, as Kubernetes resources and the CLI have it: "1h15m30.918273645s", "-2s", "1.5h", us and ns too. */
 int duration_parse_go(struct slice text, int64_t *ret_ns);
 enum { DURATION_TEXT_MAX = 32 };
-/* "1h2m3s", "250ms", "1.5s": the two largest parts that are not zero. Returns `out`. */
+/* "1h2m", "250ms", "1s500ms", "0s": the largest part and, unless zero, the next smaller. Returns `out`. */
 char *duration_format(int64_t ns, char out[DURATION_TEXT_MAX]);
