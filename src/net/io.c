@@ -6,10 +6,10 @@
 
 enum { WRITE_VECTORS = 64 };
 
-static void count(_Atomic(uint64_t) *counter, ssize_t bytes)
+static void count(_Atomic(int64_t) *counter, ssize_t bytes)
 {
     if (counter && bytes > 0)
-        atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + (uint64_t)bytes,
+        atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + bytes,
                               memory_order_relaxed);
 }
 

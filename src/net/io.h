@@ -70,7 +70,7 @@ struct io_stack {
     bool hangup;             /* the peer closed, or the connection broke: there is an end or error to read */
     int error;               /* what broke it, 0 while whole */
     /* Bytes on the wire; count into metrics when not NULL. One writer. */
-    _Atomic(uint64_t) *count_read, *count_written;
+    _Atomic(int64_t) *count_read, *count_written;
     /* Notes that something happened and wakes the owner's task. */
     void (*on_ready)(struct io_stack *stack);
 };
