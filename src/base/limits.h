@@ -35,6 +35,7 @@ enum {
     LIMIT_CONN_ARENA = 256 * 1024,
     LIMIT_REQUEST_ARENA = 256 * 1024,
     LIMIT_BUFFER_PAGE = 16 * 1024,       /* a borrowed buffer */
+    LIMIT_FORWARD_AHEAD = 128 * 1024,   /* bytes of opaque traffic read ahead of the other side, each direction */
     LIMIT_CONN_OUT = 256 * 1024,         /* bytes queued towards one connection before its sources pause */
     LIMIT_GRPC_MESSAGE = 4 * 1024 * 1024,
     LIMIT_PROTOBUF_DEPTH = 64,
@@ -46,12 +47,33 @@ enum {
     LIMIT_ROUTES = 4096,                 /* routes of one policy */
     LIMIT_SNAPSHOT = 64 * 1024 * 1024,   /* bytes of one answer of the control plane, decoded */
     LIMIT_METRIC_SERIES = 50000,         /* series of one proxy; more: counted under overflow */
+    LIMIT_METRIC_LABEL = 512,            /* bytes of a label value; longer ones are cut */
+    LIMIT_METRIC_LABEL_NAME = 128,       /* bytes of a label name made from outside text */
+    LIMIT_METRIC_LABELS = 8192,          /* bytes of the labels of one series */
     LIMIT_SUBSCRIBER_QUEUE = 100,        /* updates waiting for one control-plane subscriber */
+
+    /* Identity and TLS */
+    LIMIT_IDENTITY = 2048,               /* bytes of a name in a certificate (SPIFFE's own limit) */
+    LIMIT_CERTIFICATE = 16 * 1024,       /* bytes of one certificate, DER */
+    LIMIT_CERTIFICATES = 64,             /* certificates of a trust bundle or a chain */
+    LIMIT_CHAIN_DEPTH = 4,               /* certificates between a leaf and its anchor */
+    LIMIT_CSR = 16 * 1024,               /* bytes of a certificate signing request */
+    LIMIT_PEM = 1024 * 1024,             /* bytes of a PEM file */
+    LIMIT_TOKEN = 16 * 1024,             /* bytes of a workload token */
+    LIMIT_TOKEN_KEYS = 64,               /* public keys that may sign tokens */
+    LIMIT_TLS_HANDSHAKE = 128 * 1024,    /* bytes read from a peer before its handshake is done */
+    LIMIT_TLS_OUT = 128 * 1024,          /* ciphertext waiting for a peer before writing pauses */
+    LIMIT_TLS_KEY_UPDATES = 32,          /* key updates of a peer without application data between them */
 
     /* Configuration files */
     LIMIT_YAML_FILE = 16 * 1024 * 1024,
     LIMIT_YAML_DEPTH = 100,
     LIMIT_YAML_ALIASES = 1000,
+    LIMIT_YAML_NODES = 1000000,          /* nodes of one document, aliases written out */
+    LIMIT_SOURCE_FILES = 10000,          /* files of a source directory */
+    LIMIT_SOURCE_REPORTS = 20,           /* complaints about one document; more are only counted */
+    LIMIT_STORE_OBJECTS = 1000000,       /* objects of all kinds in the control plane's store */
+    LIMIT_OBJECT_ARENA = 32 * 1024 * 1024, /* bytes of one object */
     LIMIT_REGEX_LENGTH = 4096,
     LIMIT_REGEX_MATCH = 100000,          /* PCRE2 match limit */
     LIMIT_REGEX_DEPTH = 1000
