@@ -13,22 +13,23 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
-int thread_start(struct thread *thread, struct sys *sys, size_t max_pages)
+int thread_prepare(struct thread *thread, struct sys *sys, size_t max_pages)
+{
+    return loop_init(&thread->loop, sys, max_pages);
+}
+
+int thread_start(struct thread *thread)
 {
     sigset_t all, before;
-    int r = loop_init(&thread->loop, sys, max_pages);
+    int r;
 
-    if (r < 0)
-        return r;
     /* Signals go to the first thread, which reads them from a descriptor. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     r = pthread_create(&thread->id, NULL, thread_main, thread);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (r != 0) {
-        loop_release(&thread->loop);
+    if (r != 0)
         return -r;
-    }
     pthread_setname_np(thread->id, thread->name);
     return 0;
 }

@@ -17,7 +17,9 @@ struct thread {
     int result;                           /* of start */
 };
 
-/* Starts it; the loop is ready when this returns. 0 or a negative errno. */
-int thread_start(struct thread *thread, struct sys *sys, size_t max_pages);
+/* Makes the loop, so that watches, timers and wakers can be set up before the thread runs. 0 or a negative errno. */
+int thread_prepare(struct thread *thread, struct sys *sys, size_t max_pages);
+/* Starts it. 0 or a negative errno; the loop stays the caller's to release then. */
+int thread_start(struct thread *thread);
 /* Waits until the thread has ended by loop_stop() in it. */
 void thread_join(struct thread *thread);

@@ -68,7 +68,8 @@ static void test_waker_from_two_threads(void **state)
 
     task_init(&woken.task, do_work);
     waker_init(&woken.waker, &woken.thread.loop, &woken.task);
-    assert_int_equal(thread_start(&woken.thread, sys_linux(), 16), 0);
+    assert_int_equal(thread_prepare(&woken.thread, sys_linux(), 16), 0);
+    assert_int_equal(thread_start(&woken.thread), 0);
     for (int i = 0; i < 2; i++)
         assert_int_equal(pthread_create(&wakers[i], NULL, wake_often, &woken), 0);
     for (int i = 0; i < 2; i++)
@@ -96,7 +97,8 @@ static void test_start_that_fails(void **state)
 {
     struct woken_thread woken = {.thread = {.name = "refuses", .start = refuse, .finish = note_finish}};
 
-    assert_int_equal(thread_start(&woken.thread, sys_linux(), 16), 0);
+    assert_int_equal(thread_prepare(&woken.thread, sys_linux(), 16), 0);
+    assert_int_equal(thread_start(&woken.thread), 0);
     thread_join(&woken.thread);
     assert_int_equal(woken.thread.result, -ENOENT);
     assert_true(woken.finished);
@@ -221,7 +223,8 @@ static void test_cell_across_threads(void **state)
             .cell = &cell,
             .in_order = true,
         };
-        assert_int_equal(thread_start(&readers[i].thread, sys_linux(), 16), 0);
+        assert_int_equal(thread_prepare(&readers[i].thread, sys_linux(), 16), 0);
+    assert_int_equal(thread_start(&readers[i].thread), 0);
     }
     for (unsigned i = 1; i <= PUBLICATIONS; i++) {
         cell_publish(&cell, new_snapshot(i));
