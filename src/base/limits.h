@@ -65,6 +65,11 @@ enum {
     LIMIT_TLS_OUT = 128 * 1024,          /* ciphertext waiting for a peer before writing pauses */
     LIMIT_TLS_KEY_UPDATES = 32,          /* key updates of a peer without application data between them */
 
+    /* Admin ports */
+    LIMIT_ADMIN_CONNECTIONS = 64,
+    LIMIT_ADMIN_BODY = 4096,             /* of a request */
+    LIMIT_ADMIN_ANSWER = 128 * 1024 * 1024, /* of metrics with all series that there can be */
+
     /* Configuration files */
     LIMIT_YAML_FILE = 16 * 1024 * 1024,
     LIMIT_YAML_DEPTH = 100,
