@@ -12,7 +12,7 @@ struct list {
     struct list *next, *prev; /* both NULL: never initialised; both itself: alone */
 };
 
-#define CONTAINER_OF(member_ptr, type, member) ((type *)((char *)(member_ptr) - offsetof(type, member)))
+#define CONTAINER_OF(member_ptr, type, member) ((type *)(void *)((char *)(member_ptr) - offsetof(type, member)))
 /* The removal of `pos` itself is allowed inside the loop; of its successor it is not. */
 #define LIST_FOR_EACH(pos, head)                                                                            \
     for (struct list *pos = (head)->next, *pos##_next = pos->next; pos != (head);                           \
