@@ -38,7 +38,8 @@ enum {
     LIMIT_FORWARD_AHEAD = 128 * 1024,   /* bytes of opaque traffic read ahead of the other side, each direction */
     LIMIT_CONN_OUT = 256 * 1024,         /* bytes queued towards one connection before its sources pause */
     LIMIT_GRPC_MESSAGE = 4 * 1024 * 1024,
-    LIMIT_PROTOBUF_DEPTH = 64,
+    LIMIT_PROTOBUF_DEPTH = 64,           /* messages inside messages */
+    LIMIT_WORKLOAD_JSON = 4096,          /* bytes of a context token or workload */
 
     /* Discovery and caches */
     LIMIT_DESTINATIONS = 10000,          /* destinations cached by one proxy */
@@ -69,6 +70,11 @@ enum {
     LIMIT_ADMIN_CONNECTIONS = 64,
     LIMIT_ADMIN_BODY = 4096,             /* of a request */
     LIMIT_ADMIN_ANSWER = 128 * 1024 * 1024, /* of metrics with all series that there can be */
+
+    /* Programs that are run (iptables-save, iptables-restore) */
+    LIMIT_COMMAND_OUTPUT = 16 * 1024 * 1024, /* bytes kept of what one prints; a node's whole nat table fits */
+    LIMIT_COMMAND_ERRORS = 4096,             /* bytes kept of its complaints */
+    LIMIT_PORT_LIST = 65536,                 /* entries of one list of ports or networks on a command line */
 
     /* Configuration files */
     LIMIT_YAML_FILE = 16 * 1024 * 1024,
