@@ -1,0 +1,276 @@
+#include "init/options.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "init/flags.h"
+
+enum { LIST_TEXT_MAX = 1 << 20, FLAG_COUNT = 20 };
+
+/* As typed. */
+struct raw {
+    int64_t inbound_port, outbound_port, uid, gid, close_wait_s;
+    struct buffer only, skip_inbound, skip_outbound, subnets;
+    bool simulate, wait, ipv6, remove, version;
+    const char *netns, *log_format, *log_level, *mode, *bin, *save_bin;
+};
+
+#define LETTER(c) .letter = (c)
+#define PORT .min = 1, .max = UINT16_MAX, .example = "a port, 1 to 65535"
+#define ID .min = -1, .max = UINT32_MAX - 1, .example = "a number, or -1 for none"
+
+static void make_flags(struct raw *raw, struct flag flags[FLAG_COUNT])
+{
+    const struct flag table[FLAG_COUNT] = {
+        {"incoming-proxy-port", 'p', FLAG_NUMBER, &raw->inbound_port, PORT,
+         .help = "where the proxy takes incoming traffic; needed"},
+        {"outgoing-proxy-port", 'o', FLAG_NUMBER, &raw->outbound_port, PORT,
+         .help = "where the proxy takes outgoing traffic; needed"},
+        {"proxy-uid", 'u', FLAG_NUMBER, &raw->uid, ID, .help = "user of the proxy, whose own traffic is left alone"},
+        {"proxy-gid", 'g', FLAG_NUMBER, &raw->gid, ID, .help = "group of the proxy, whose own traffic is left alone"},
+        {"ports-to-redirect", 'r', FLAG_LIST, &raw->only, .example = "ports: 80,443",
+         .help = "incoming ports to redirect; without it, all"},
+        {"inbound-ports-to-ignore", 0, FLAG_LIST, &raw->skip_inbound, .example = "ports and ranges: 25,4567-4568",
+         .help = "incoming ports that are not redirected; goes before everything else"},
+        {"outbound-ports-to-ignore", 0, FLAG_LIST, &raw->skip_outbound, .example = "ports and ranges: 25,4567-4568",
+         .help = "outgoing ports that are not redirected"},
+        {"subnets-to-ignore", 0, FLAG_LIST, &raw->subnets, .example = "networks: 10.0.0.0/8,fd00::/8",
+         .help = "sources whose incoming traffic is not redirected"},
+        {"simulate", 0, FLAG_SWITCH, &raw->simulate, .help = "print the transactions and run nothing"},
+        {"remove", 0, FLAG_SWITCH, &raw->remove,
+         .help = "take the rules out again; without --iptables-mode those of both kinds"},
+        {"netns", 0, FLAG_TEXT, &raw->netns, .example = "a file such as /run/netns/NAME",
+         .help = "network namespace to do it in"},
+        {"use-wait-flag", 'w', FLAG_SWITCH, &raw->wait,
+         .help = "wait up to a minute for other programs that change the rules, not five seconds"},
+        {"timeout-close-wait-secs", 0, FLAG_NUMBER, &raw->close_wait_s, .min = 0, .max = INT32_MAX,
+         .example = "seconds", .help = "sets net.netfilter.nf_conntrack_tcp_timeout_close_wait"},
+        {"log-format", 0, FLAG_TEXT, &raw->log_format, .example = "plain or json", .help = "form of the log lines"},
+        {"log-level", 0, FLAG_TEXT, &raw->log_level, .example = "error, warn, info or debug",
+         .help = "how much is logged"},
+        {"iptables-mode", 0, FLAG_TEXT, &raw->mode, .example = "legacy, nft or plain",
+         .help = "kind of iptables; goes before --firewall-bin-path"},
+        {"ipv6", 0, FLAG_SWITCH, &raw->ipv6, .help = "make the rules for IPv6 too (the default)"},
+        {"firewall-bin-path", 0, FLAG_TEXT, &raw->bin, .example = "iptables-legacy, iptables-nft or iptables",
+         .help = "older form of --iptables-mode"},
+        {"firewall-save-bin-path", 0, FLAG_TEXT, &raw->save_bin, .example = "iptables-nft-save and the like",
+         .help = "accepted for compatibility; follows from the mode"},
+        {"version", 0, FLAG_SWITCH, &raw->version, .help = "print the version"},
+    };
+
+    memcpy(flags, table, sizeof(table));
+}
+
+/* Calls `add` with each item; empty ones (a comma too many) are passed over. */
+static void for_each_item(struct slice list, void (*add)(void *to, struct slice item), void *to)
+{
+    struct slice item;
+
+    while (slice_split(&list, ',', &item)) {
+        item = slice_trim(item);
+        if (item.len)
+            add(to, item);
+    }
+}
+
+/* An array that grows; `name` is the flag, for complaints. */
+struct growing {
+    const char *name, *expected;
+    struct buffer *problems;
+    void *items;
+    size_t count;
+};
+
+static void *grow(struct growing *growing, size_t size)
+{
+    void *items;
+
+    if (growing->count == LIMIT_PORT_LIST) {
+        if (buffer_error(growing->problems) == 0)
+            buffer_printf(growing->problems, "--%s: more than %d entries\n", growing->name, LIMIT_PORT_LIST);
+        return NULL;
+    }
+    items = realloc(growing->items, (growing->count + 1) * size);
+    if (!items) {
+        buffer_printf(growing->problems, "--%s: no memory left\n", growing->name);
+        return NULL;
+    }
+    growing->items = items;
+    return (char *)items + growing->count++ * size;
+}
+
+static void bad_item(struct growing *growing, struct slice item)
+{
+    buffer_printf(growing->problems, "--%s: \"%.*s\" is not %s\n", growing->name, SLICE_ARGS(item),
+                  growing->expected);
+}
+
+static void add_range(void *to, struct slice item)
+{
+    struct port_range range, *place;
+
+    if (port_range_parse(item, &range) < 0)
+        bad_item(to, item);
+    else if ((place = grow(to, sizeof(*place))) != NULL)
+        *place = range;
+}
+
+static void add_port(void *to, struct slice item)
+{
+    struct port_range range;
+    uint16_t *place;
+
+    if (port_range_parse(item, &range) < 0 || range.first != range.last || range.first == 0)
+        bad_item(to, item);
+    else if ((place = grow(to, sizeof(*place))) != NULL)
+        *place = range.first;
+}
+
+/* A lone address is refused as Linkerd does: somebody forgot the prefix, and it would be a guess which. */
+static void add_network(void *to, struct slice item)
+{
+    struct cidr net, *place;
+
+    if (slice_find(item, '/') == item.len || cidr_parse(item, &net) < 0)
+        bad_item(to, item);
+    else if ((place = grow(to, sizeof(*place))) != NULL)
+        *place = net;
+}
+
+static void read_lists(const struct raw *raw, struct buffer *problems, struct redirect *redirect)
+{
+    static const char ranges[] = "a port (0 to 65535) or a range such as 8000-8010";
+    struct growing only = {"ports-to-redirect", "a port (1 to 65535)", problems, NULL, 0};
+    struct growing in = {"inbound-ports-to-ignore", ranges, problems, NULL, 0};
+    struct growing out = {"outbound-ports-to-ignore", ranges, problems, NULL, 0};
+    struct growing nets = {"subnets-to-ignore", "a network such as 10.0.0.0/8", problems, NULL, 0};
+
+    for_each_item(buffer_slice(&raw->only), add_port, &only);
+    for_each_item(buffer_slice(&raw->skip_inbound), add_range, &in);
+    for_each_item(buffer_slice(&raw->skip_outbound), add_range, &out);
+    for_each_item(buffer_slice(&raw->subnets), add_network, &nets);
+    redirect->inbound_only = only.items;
+    redirect->inbound_only_count = only.count;
+    redirect->skip_inbound = in.items;
+    redirect->skip_inbound_count = in.count;
+    redirect->skip_outbound = out.items;
+    redirect->skip_outbound_count = out.count;
+    redirect->skip_networks = nets.items;
+    redirect->skip_networks_count = nets.count;
+}
+
+/* "iptables-nft" is mode nft; a folder in front is accepted. */
+static int mode_of_program(const char *path, enum firewall_mode *ret_mode)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+
+    if (strcmp(name, "iptables") == 0)
+        *ret_mode = FIREWALL_PLAIN;
+    else if (strcmp(name, "iptables-nft") == 0)
+        *ret_mode = FIREWALL_NFT;
+    else if (strcmp(name, "iptables-legacy") == 0)
+        *ret_mode = FIREWALL_LEGACY;
+    else
+        return -EINVAL;
+    return 0;
+}
+
+static void read_mode(const struct raw *raw, struct buffer *problems, struct options *options)
+{
+    bool by_mode = raw->mode && raw->mode[0], by_program = raw->bin && raw->bin[0];
+
+    options->mode = FIREWALL_LEGACY; /* Linkerd's default */
+    options->mode_given = by_mode || by_program;
+    if (by_mode && firewall_mode_parse(raw->mode, &options->mode) < 0)
+        buffer_printf(problems, "--iptables-mode: \"%s\" is not valid; expected legacy, nft or plain\n", raw->mode);
+    if (!by_mode && by_program && mode_of_program(raw->bin, &options->mode) < 0)
+        buffer_printf(problems,
+                      "--firewall-bin-path: \"%s\" is not valid; expected iptables-legacy, iptables-nft or iptables\n",
+                      raw->bin);
+}
+
+static void read_rest(const struct raw *raw, struct buffer *problems, struct options *options)
+{
+    if (log_level_parse(raw->log_level, &options->log_level) < 0)
+        buffer_printf(problems, "--log-level: \"%s\" is not valid; expected error, warn, info or debug\n",
+                      raw->log_level);
+    if (log_format_parse(raw->log_format, &options->log_json) < 0)
+        buffer_printf(problems, "--log-format: \"%s\" is not valid; expected plain or json\n", raw->log_format);
+    if (!raw->remove && raw->inbound_port < 0)
+        buffer_printf(problems, "--incoming-proxy-port is needed: the port on which the proxy listens, such as 4143\n");
+    if (!raw->remove && raw->outbound_port < 0)
+        buffer_printf(problems, "--outgoing-proxy-port is needed: the port on which the proxy listens, such as 4140\n");
+    if (raw->remove && raw->simulate)
+        buffer_printf(problems, "--simulate shows rules to be made; it cannot be combined with --remove\n");
+    options->redirect.inbound_port = raw->inbound_port > 0 ? (uint16_t)raw->inbound_port : 0;
+    options->redirect.outbound_port = raw->outbound_port > 0 ? (uint16_t)raw->outbound_port : 0;
+    options->redirect.proxy_uid = raw->uid > 0 ? (uint32_t)raw->uid : 0;
+    options->redirect.proxy_gid = raw->gid > 0 ? (uint32_t)raw->gid : 0;
+    options->ipv6 = raw->ipv6;
+    options->simulate = raw->simulate;
+    options->remove = raw->remove;
+    options->wait = raw->wait;
+    options->version = raw->version;
+    options->netns = raw->netns && raw->netns[0] ? raw->netns : NULL;
+    options->close_wait_s = raw->close_wait_s;
+}
+
+static void raw_init(struct raw *raw)
+{
+    *raw = (struct raw){.inbound_port = -1, .outbound_port = -1, .uid = -1, .gid = -1, .ipv6 = true,
+                        .log_format = "plain", .log_level = "info"};
+    buffer_init(&raw->only, LIST_TEXT_MAX);
+    buffer_init(&raw->skip_inbound, LIST_TEXT_MAX);
+    buffer_init(&raw->skip_outbound, LIST_TEXT_MAX);
+    buffer_init(&raw->subnets, LIST_TEXT_MAX);
+}
+
+static void raw_release(struct raw *raw)
+{
+    buffer_release(&raw->only);
+    buffer_release(&raw->skip_inbound);
+    buffer_release(&raw->skip_outbound);
+    buffer_release(&raw->subnets);
+}
+
+int options_parse(int argc, char *const argv[], struct buffer *problems, bool *ret_help, struct options *ret_options)
+{
+    struct flag flags[FLAG_COUNT];
+    struct raw raw;
+
+    memset(ret_options, 0, sizeof(*ret_options));
+    raw_init(&raw);
+    make_flags(&raw, flags);
+    flags_parse(flags, FLAG_COUNT, argc, argv, problems, ret_help);
+    read_lists(&raw, problems, &ret_options->redirect);
+    read_mode(&raw, problems, ret_options);
+    read_rest(&raw, problems, ret_options);
+    raw_release(&raw);
+    return (problems->len || buffer_error(problems)) && !ret_options->version ? -EINVAL : 0;
+}
+
+void options_release(struct options *options)
+{
+    free((void *)options->redirect.inbound_only);
+    free((void *)options->redirect.skip_inbound);
+    free((void *)options->redirect.skip_outbound);
+    free((void *)options->redirect.skip_networks);
+    memset(options, 0, sizeof(*options));
+}
+
+void options_help(struct buffer *out)
+{
+    struct flag flags[FLAG_COUNT];
+    struct raw raw;
+
+    raw_init(&raw);
+    make_flags(&raw, flags);
+    buffer_add_lit(out, "linkerd-init: hands the TCP traffic of a pod or a machine to the proxy.\n\n"
+                        "  linkerd-init --incoming-proxy-port 4143 --outgoing-proxy-port 4140 --proxy-uid 2102\n"
+                        "  linkerd-init --remove\n"
+                        "  linkerd-init validate --help\n\n");
+    flags_help(flags, FLAG_COUNT, out);
+    raw_release(&raw);
+}

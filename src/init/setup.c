@@ -1,0 +1,237 @@
+#include "init/setup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/duration.h"
+#include "base/limits.h"
+#include "netfilter/command.h"
+#include "netfilter/firewall.h"
+#include "netfilter/netns.h"
+
+enum { WAIT_S = 5, WAIT_LONG_S = 60 };
+
+static const char close_wait_path[] = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_close_wait";
+
+static bool executable(const char *path)
+{
+    return access(path, X_OK) == 0;
+}
+
+static bool have_ipv6(void)
+{
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return errno != EAFNOSUPPORT;
+    close(fd);
+    return true;
+}
+
+static void trace(void *owner, const char *program, struct slice input, struct slice output)
+{
+    const struct log *log = owner;
+
+    if (input.len)
+        log_line(log, LOG_INFO, "%s:\n%.*s", program, SLICE_ARGS(input));
+    else
+        log_line(log, LOG_DEBUG, "%s said:\n%.*s", program, SLICE_ARGS(output));
+}
+
+static void firewall_for(const struct options *options, int version, const struct log *log, struct firewall *ret)
+{
+    *ret = (struct firewall){
+        .version = version,
+        .wait_ns = (options->wait ? WAIT_LONG_S : WAIT_S) * NS_PER_S,
+        .trace = trace,
+        .trace_owner = (void *)log,
+    };
+}
+
+/* How many families are to be done: 1 or 2. Without IPv6 in the kernel there is nothing to redirect there. */
+static int families(const struct options *options, const struct log *log)
+{
+    if (!options->ipv6)
+        return 1;
+    if (have_ipv6())
+        return 2;
+    log_line(log, LOG_WARN, "this kernel has no IPv6, so only IPv4 is redirected");
+    return 1;
+}
+
+/* ---- show ---- */
+
+static int simulate(const struct options *options, const struct log *log)
+{
+    static const struct saved nothing;
+    struct buffer text;
+    int r = 0;
+
+    buffer_init(&text, LIMIT_COMMAND_OUTPUT);
+    for (int version = 4; version <= (options->ipv6 ? 6 : 4); version += 2) {
+        const char *family = version == 6 ? "ip6" : "ip";
+        const char *kind = options->mode == FIREWALL_PLAIN ? "" : options->mode == FIREWALL_NFT ? "-nft" : "-legacy";
+
+        buffer_printf(&text, "# %stables%s-restore --noflush\n", family, kind);
+        buffer_add_lit(&text, "# where the jumps of PREROUTING and OUTPUT exist they are kept, not added again\n");
+        r = rules_install(&options->redirect, version, &nothing, &text);
+    }
+    if (r == 0 && (fwrite(text.data, 1, text.len, stdout) != text.len || fflush(stdout) != 0))
+        r = -errno;
+    buffer_release(&text);
+    if (r < 0)
+        log_line(log, LOG_ERROR, "cannot print the rules: %s", strerror(-r));
+    return r;
+}
+
+/* ---- make ---- */
+
+static int find_tools(const struct options *options, int count, const struct log *log, struct firewall *firewalls)
+{
+    for (int i = 0; i < count; i++) {
+        struct errmsg msg = {""};
+        int r;
+
+        firewall_for(options, i ? 6 : 4, log, &firewalls[i]);
+        r = tools_find_any(options->mode, firewalls[i].version, getenv("PATH"), executable, &msg, &firewalls[i].tools);
+        if (r < 0) {
+            log_line(log, LOG_ERROR, "%s", msg.text);
+            return r;
+        }
+        if (firewalls[i].tools.mode != options->mode)
+            log_line(log, LOG_WARN, "iptables mode %s is not installed; using %s instead",
+                     firewall_mode_name(options->mode), firewalls[i].tools.restore);
+    }
+    return 0;
+}
+
+static int write_close_wait(int64_t seconds, const struct log *log)
+{
+    char text[32];
+    int n = snprintf(text, sizeof(text), "%lld\n", (long long)seconds), r = 0;
+    int fd = open(close_wait_path, O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0 || write(fd, text, (size_t)n) != n)
+        r = -errno;
+    if (fd >= 0)
+        close(fd);
+    if (r < 0)
+        log_line(log, LOG_ERROR, "cannot write %lld to %s: %s; this needs root in a privileged container, and "
+                 "connection tracking in the kernel", (long long)seconds, close_wait_path, strerror(-r));
+    else
+        log_line(log, LOG_INFO, "net.netfilter.nf_conntrack_tcp_timeout_close_wait = %lld", (long long)seconds);
+    return r;
+}
+
+static int install(const struct options *options, int count, const struct log *log)
+{
+    struct firewall firewalls[2];
+    int r = find_tools(options, count, log, firewalls);
+
+    for (int i = 0; i < count && r == 0; i++) {
+        struct errmsg msg = {""};
+        bool changed = false;
+
+        r = firewall_install(&firewalls[i], &options->redirect, &msg, &changed);
+        if (r < 0)
+            log_line(log, LOG_ERROR, "IPv%d is not redirected: %s%s", firewalls[i].version, msg.text,
+                     i ? " (the rules for IPv4 are in place)" : "");
+        else
+            log_line(log, LOG_INFO, "IPv%d: incoming TCP goes to port %u, outgoing to %u%s", firewalls[i].version,
+                     options->redirect.inbound_port, options->redirect.outbound_port, changed ? "" : ", as before");
+    }
+    if (r == 0 && options->close_wait_s)
+        r = write_close_wait(options->close_wait_s, log);
+    return r;
+}
+
+/* ---- take out ---- */
+
+/*
+ * Whether the legacy nat table exists in this namespace. Only asking iptables-legacy would make it, so that an attempt
+ * to remove would leave something behind.
+ */
+static bool legacy_table_exists(int version)
+{
+    FILE *names = fopen(version == 6 ? "/proc/net/ip6_tables_names" : "/proc/net/ip_tables_names", "re");
+    char line[64];
+    bool found = false;
+
+    if (!names)
+        return errno == EACCES; /* not for us to see: let iptables tell */
+    while (!found && fgets(line, sizeof(line), names))
+        found = strcmp(line, "nat\n") == 0;
+    fclose(names);
+    return found;
+}
+
+/* *found grows when the tools of this mode are there. */
+static int remove_mode(const struct options *options, enum firewall_mode mode, int version, const struct log *log,
+                       int *found)
+{
+    struct firewall firewall;
+    struct errmsg msg = {""};
+    bool changed = false;
+    int r;
+
+    firewall_for(options, version, log, &firewall);
+    r = tools_find(mode, version, getenv("PATH"), executable, &msg, &firewall.tools);
+    if (r == -ENOENT && !options->mode_given)
+        return 0;
+    if (r == 0) {
+        (*found)++;
+        if (mode == FIREWALL_LEGACY && !legacy_table_exists(version))
+            return 0;
+        r = firewall_remove(&firewall, &msg, &changed);
+    }
+    if (r < 0)
+        log_line(log, LOG_ERROR, "the rules for IPv%d were not removed: %s", version, msg.text);
+    else if (changed)
+        log_line(log, LOG_INFO, "IPv%d: the %s rules are removed", version, firewall_mode_name(mode));
+    return r;
+}
+
+static int remove_rules(const struct options *options, int count, const struct log *log)
+{
+    static const enum firewall_mode both[] = {FIREWALL_NFT, FIREWALL_LEGACY};
+    int failed = 0, found = 0;
+
+    for (int i = 0; i < count; i++) { /* every one is tried, whatever the others did */
+        int version = i ? 6 : 4, r = 0;
+
+        if (options->mode_given)
+            r = remove_mode(options, options->mode, version, log, &found);
+        for (int m = 0; m < 2 && !options->mode_given; m++) {
+            int one = remove_mode(options, both[m], version, log, &found);
+
+            r = r ? r : one;
+        }
+        failed = failed ? failed : r;
+    }
+    if (!failed && !found) {
+        log_line(log, LOG_ERROR, "no iptables program was found, so no rules can be removed; install iptables");
+        return -ENOENT;
+    }
+    return failed;
+}
+
+int setup_run(const struct options *options, const struct log *log)
+{
+    struct errmsg msg = {""};
+    int r, count;
+
+    if (options->simulate)
+        return simulate(options, log);
+    r = options->netns ? netns_enter(options->netns, &msg) : 0;
+    if (r < 0) {
+        log_line(log, LOG_ERROR, "%s", msg.text);
+        return r;
+    }
+    command_keep_net_capabilities();
+    count = families(options, log);
+    return options->remove ? remove_rules(options, count, log) : install(options, count, log);
+}
