@@ -11,6 +11,7 @@ enum {
     LIMIT_HTTP_START_LINE = 16 * 1024,   /* bytes; longer: 414 */
     LIMIT_HTTP_HEAD = 64 * 1024,         /* bytes of all fields of one head; more: 431 */
     LIMIT_HTTP_FIELDS = 128,             /* fields in one head; more: 431 */
+    LIMIT_HTTP_CONNECTION_OPTIONS = 32,  /* members of Connection in one head; more: 400 */
     LIMIT_HTTP_CHUNK_LINE = 256,         /* size and extensions of one chunk */
     LIMIT_HTTP_TRAILERS = 16 * 1024,     /* bytes of a trailer section */
     LIMIT_HTTP_INTERIM = 16,             /* 1xx responses before the final one */

@@ -34,7 +34,7 @@ struct endpoint_info {
     uint32_t weight;                    /* 10000 is usual; 0 is taken as 0: never chosen while others are there */
     enum endpoint_identity identity_kind;
     struct slice identity;              /* the name its certificate must carry */
-    struct slice server_name;           /* SNI to send; "" : take identity where it is DNS-like */
+    struct slice server_name;           /* SNI to send; set whenever there is an identity */
     enum endpoint_hint hint;
     uint16_t opaque_transport_port;     /* dial this port with a transport header; 0: dial addr.port */
     struct slice authority_override;    /* "" for none */
@@ -65,6 +65,7 @@ struct endpoint_update {
     struct labels set_labels;
     struct endpoint_info *added;
     size_t added_count;
+    size_t skipped_count;       /* of the answer's endpoints that cannot be used (see api/destination.h) */
     struct addr *removed;
     size_t removed_count;
     bool exists;

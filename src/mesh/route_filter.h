@@ -18,6 +18,7 @@ enum filter_kind {
     FILTER_GRPC_FAILURE,     /* .failure, code is a gRPC status */
     FILTER_TCP_FORBIDDEN,    /* opaque and TLS routes: close */
     FILTER_TCP_INVALID,      /* opaque and TLS routes: close; .failure.message says why */
+    FILTER_UNKNOWN,          /* inbound: of no kind that we know; 500 to those whom authorization lets in */
 };
 
 struct header_pair {
@@ -41,14 +42,14 @@ struct redirect {
     struct slice scheme; /* "" keeps the request's, as for host */
     struct slice host;
     uint16_t port;       /* 0: none given */
-    uint16_t status;     /* 300 to 399; 0 in a policy that gave none means 301 */
+    uint16_t status;     /* 0: none given, which means 301 */
     enum path_rewrite_kind path_kind;
     struct slice path;   /* the replacement */
 };
 
 struct injected_failure {
     uint16_t code;
-    struct slice message;
+    struct slice message; /* any text: whoever puts it into a field drops what may not stand there */
     uint32_t numerator, denominator; /* of the requests; 0/0: all of them */
 };
 

@@ -21,7 +21,7 @@ enum host_match_kind {
 /* An authority's host, or the name in a client hello (TLS routes). */
 struct host_match {
     enum host_match_kind kind;
-    struct slice name; /* as written, no "*." in front */
+    struct slice name; /* as written, no "*." in front; with a dot behind it only names with one match */
 };
 
 enum path_match_kind { PATH_ANY, PATH_EXACT, PATH_PREFIX, PATH_REGEX };
