@@ -65,10 +65,11 @@ enum {
     LIMIT_TOKEN_KEYS = 64,               /* public keys that may sign tokens */
     LIMIT_TLS_HANDSHAKE = 128 * 1024,    /* bytes read from a peer before its handshake is done */
     LIMIT_TLS_OUT = 128 * 1024,          /* ciphertext waiting for a peer before writing pauses */
-    LIMIT_TLS_KEY_UPDATES = 32,          /* key updates of a peer without application data between them */
+    LIMIT_TLS_IDLE_RECORDS = 32,         /* records of a peer (key updates, empty ones) without application data between them */
 
     /* Admin ports */
     LIMIT_ADMIN_CONNECTIONS = 64,
+    LIMIT_GRPC_CONNECTIONS = 20000,      /* proxies connected to one control-plane component */
     LIMIT_ADMIN_BODY = 4096,             /* of a request */
     LIMIT_ADMIN_ANSWER = 128 * 1024 * 1024, /* of metrics with all series that there can be */
 
@@ -88,5 +89,7 @@ enum {
     LIMIT_OBJECT_ARENA = 32 * 1024 * 1024, /* bytes of one object */
     LIMIT_REGEX_LENGTH = 4096,
     LIMIT_REGEX_MATCH = 100000,          /* PCRE2 match limit */
-    LIMIT_REGEX_DEPTH = 1000
+    LIMIT_REGEX_DEPTH = 1000,
+    LIMIT_REGEX_HEAP_KIB = 256,          /* PCRE2 heap limit of one match, KiB */
+    LIMIT_REGEX_PARENS = 50              /* groups within groups */
 };

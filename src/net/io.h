@@ -71,8 +71,9 @@ struct io_stack {
     int error;               /* what broke it, 0 while whole */
     /* Bytes on the wire; count into metrics when not NULL. One writer. */
     _Atomic(int64_t) *count_read, *count_written;
-    /* Notes that something happened and wakes the owner's task. */
+    /* Notes that something happened and wakes the owner's task. Both change hands with the stack. */
     void (*on_ready)(struct io_stack *stack);
+    void *owner;
 };
 
 /* Takes over `fd`, which is closed with the stack. 0 or a negative errno (then the descriptor is still the caller's). */

@@ -22,7 +22,6 @@ struct resolver_answer {
 };
 
 struct resolver_query {
-    struct list link;
     struct resolver *resolver; /* NULL: not running */
     struct slice host;
     uint16_t port;

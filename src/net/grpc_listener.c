@@ -1,0 +1,185 @@
+#include "net/grpc_listener.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/duration.h"
+#include "net/http2_conn.h"
+
+enum { ACCEPTS_PER_EVENT = 32 };
+
+struct grpc_listener {
+    struct loop *loop;
+    struct watch watch;
+    struct timer pause; /* while descriptors have run out */
+    const struct grpc_service *const *services;
+    unsigned service_count;
+    struct list conns;
+    unsigned count;
+};
+
+struct grpc_conn {
+    struct list link;
+    struct grpc_listener *listener;
+    struct io_stack io;
+    struct http_server *http;
+    struct task disposal;
+};
+
+static const int64_t PAUSE_NS = 100 * NS_PER_MS;
+
+static struct arena *on_stream(struct http_server *server, struct http_stream *stream)
+{
+    struct grpc_conn *conn = server->owner;
+    struct grpc_listener *listener = conn->listener;
+
+    return grpc_serve(server, stream, listener->loop, listener->services, listener->service_count);
+}
+
+static void on_refused(struct http_server *server, int status, const char *detail)
+{
+}
+
+static void on_closed(struct http_server *server, struct http_reset reset)
+{
+    struct grpc_conn *conn = server->owner;
+
+    dispose_wake(conn->listener->loop, &conn->disposal);
+}
+
+static const struct http_server_events events = {.on_stream = on_stream, .on_refused = on_refused, .on_closed = on_closed};
+
+static void free_conn(struct grpc_conn *conn)
+{
+    if (conn->http)
+        http2_server_free(conn->http);
+    io_close(&conn->io, false);
+    task_cancel(&conn->disposal);
+    list_remove(&conn->link);
+    conn->listener->count--;
+    free(conn);
+}
+
+static void dispose(struct task *task)
+{
+    free_conn(CONTAINER_OF(task, struct grpc_conn, disposal));
+}
+
+static void ready(struct io_stack *stack)
+{
+    http2_server_ready(((struct grpc_conn *)stack->owner)->http);
+}
+
+static void accept_one(struct grpc_listener *listener, int fd)
+{
+    static const struct http_server_limits limits = {
+        .head_timeout_ns = 10 * NS_PER_S,
+        .max_streams = LIMIT_DESTINATIONS * 3, /* a proxy watches each destination with up to three calls */
+        .stream_window = LIMIT_H2_STREAM_WINDOW,
+        .connection_window = LIMIT_H2_CONNECTION_WINDOW,
+        .ping_interval_ns = 10 * NS_PER_S,
+        .ping_timeout_ns = 20 * NS_PER_S,
+    };
+    struct grpc_conn *conn = listener->count < LIMIT_GRPC_CONNECTIONS ? calloc(1, sizeof(*conn)) : NULL;
+
+    if (!conn)
+        goto refuse;
+    conn->listener = listener;
+    task_init(&conn->disposal, dispose);
+    if (io_open(&conn->io, listener->loop, fd, ready) < 0)
+        goto free_it;
+    conn->io.owner = conn;
+    list_push(&listener->conns, &conn->link);
+    listener->count++;
+    if (http2_server_new(&conn->io, &limits, &events, conn, &conn->http) < 0)
+        free_conn(conn);
+    return;
+
+free_it:
+    free(conn);
+refuse:
+    listener->loop->sys->ops->close(listener->loop->sys, fd, true);
+}
+
+static void on_connection(struct watch *watch, unsigned what)
+{
+    struct grpc_listener *listener = CONTAINER_OF(watch, struct grpc_listener, watch);
+    struct sys *sys = listener->loop->sys;
+
+    for (int i = 0; i < ACCEPTS_PER_EVENT; i++) {
+        struct addr peer;
+        int fd = sys->ops->accept(sys, watch->fd, &peer);
+
+        if (fd >= 0) {
+            accept_one(listener, fd);
+            continue;
+        }
+        if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -ENOBUFS) {
+            sys->ops->poll_remove(sys, listener->loop->poll, watch->fd);
+            timer_set(listener->loop, &listener->pause, listener->loop->now_ns + PAUSE_NS);
+        }
+        if (fd != -ECONNABORTED && fd != -EINTR)
+            return;
+    }
+}
+
+static void listen_again(struct timer *timer)
+{
+    struct grpc_listener *listener = CONTAINER_OF(timer, struct grpc_listener, pause);
+    struct sys *sys = listener->loop->sys;
+
+    if (listener->watch.fd >= 0 &&
+        sys->ops->poll_add(sys, listener->loop->poll, listener->watch.fd, SYS_SHARED, &listener->watch) < 0)
+        timer_set(listener->loop, timer, listener->loop->now_ns + PAUSE_NS);
+}
+
+int grpc_listener_new(struct loop *loop, struct addr addr, const struct grpc_service *const *services, unsigned count,
+                      struct grpc_listener **ret_listener)
+{
+    struct grpc_listener *listener = calloc(1, sizeof(*listener));
+    int fd, r;
+
+    if (!listener)
+        return -ENOMEM;
+    *listener = (struct grpc_listener){.loop = loop, .services = services, .service_count = count, .watch.fd = -1};
+    list_init(&listener->conns);
+    r = timer_init(loop, &listener->pause, listen_again);
+    if (r < 0) {
+        free(listener);
+        return r;
+    }
+    fd = loop->sys->ops->listen(loop->sys, addr, 0);
+    r = fd < 0 ? fd : watch_start(loop, &listener->watch, fd, SYS_SHARED, on_connection);
+    if (r < 0) {
+        if (fd >= 0)
+            loop->sys->ops->close(loop->sys, fd, false);
+        timer_release(loop, &listener->pause);
+        free(listener);
+        return r;
+    }
+    *ret_listener = listener;
+    return 0;
+}
+
+void grpc_listener_drain(struct grpc_listener *listener)
+{
+    watch_close(listener->loop, &listener->watch, false);
+    LIST_FOR_EACH (link, &listener->conns)
+        http2_server_drain(CONTAINER_OF(link, struct grpc_conn, link)->http);
+}
+
+unsigned grpc_listener_connections(const struct grpc_listener *listener)
+{
+    return listener->count;
+}
+
+void grpc_listener_free(struct grpc_listener *listener)
+{
+    if (!listener)
+        return;
+    LIST_FOR_EACH (link, &listener->conns)
+        free_conn(CONTAINER_OF(link, struct grpc_conn, link));
+    watch_close(listener->loop, &listener->watch, false);
+    timer_release(listener->loop, &listener->pause);
+    free(listener);
+}
