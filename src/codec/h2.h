@@ -119,7 +119,7 @@ struct h2_events {
     /* A request, a response, or (status below 200, `end` false) an interim response before it. In the arena, as its fields are,
      * with some room for more. */
     void (*on_head)(struct h2_stream *stream, struct http_head *head, bool end);
-    /* Part of the body. The bytes are valid during the call. `end` may come with no bytes. Never empty otherwise. */
+    /* Part of the body. The bytes are valid during the call. Never empty unless `end`. */
     void (*on_data)(struct h2_stream *stream, struct slice bytes, bool end);
     /* The end of the arriving direction, with fields. Their names and values are in the arena. */
     void (*on_trailers)(struct h2_stream *stream, const struct http_field *fields, unsigned count);
@@ -133,7 +133,7 @@ struct h2_events {
     void (*on_settings)(struct h2_conn *conn); /* the peer's settings changed: conn->peer */
     void (*on_goaway)(struct h2_conn *conn, uint32_t last_id, uint32_t code); /* streams above last_id were reset before */
     void (*on_ping_ack)(struct h2_conn *conn, uint64_t payload);
-    /* Bad input on a stream was refused before the owner knew of it: RST_STREAM with `code`, or this status (431, 414). */
+    /* For counters and logs: bad input ended a stream, by RST_STREAM with `code`, or with this status (431, 414; else 0). */
     void (*on_refused)(struct h2_conn *conn, unsigned status, uint32_t code, const char *detail);
 };
 
@@ -233,7 +233,8 @@ struct h2_conn {
     struct buffer partial;          /* a frame that came in pieces */
     struct buffer block;            /* a header block that came in several frames */
     uint32_t block_stream;          /* whose; 0: no CONTINUATION is expected */
-    uint8_t block_flags;            /* of its HEADERS frame */
+    uint8_t block_flags;            /* END_STREAM of its HEADERS frame */
+    bool block_self;                /* its HEADERS frame made the stream depend on itself */
     uint8_t continuations;
     int64_t now_ns;                 /* of the input being read */
 
@@ -245,6 +246,7 @@ struct h2_conn {
     uint32_t goaway_id;             /* server: streams above are ignored */
     uint32_t peer_streams;          /* open streams that the peer opened */
     struct list streams;            /* all that are not freed, oldest first */
+    struct h2_stream *dead;         /* to be freed when the event is over */
     struct list waiting;            /* blocked by the connection's window or by `out` */
     struct h2_stream *recycled;
     uint32_t recycled_count;
@@ -257,7 +259,8 @@ struct h2_conn {
     /* Flow control */
     int32_t send_window, recv_window;
     uint32_t uncredited;
-    uint32_t settings_pending;      /* our SETTINGS that were not acknowledged */
+    uint32_t recv_initial;          /* window of a stream that the peer opens now; ours counts when acknowledged */
+    bool settings_acked;            /* the peer acknowledged our SETTINGS */
     uint64_t out_total;             /* bytes ever appended to `out` */
     struct h2_guard guard;
 
