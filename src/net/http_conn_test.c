@@ -486,12 +486,12 @@ static void test_no_pages(void **state)
     size_t limit = world.loop.pages.max_pages;
     struct party *party = request(&world, "GET", "/bytes/200000", true);
 
-    for (int i = 0; i < 40 && !party->ended && !party->was_reset; i++) {
+    for (int i = 0; i < 40 && !party->ended && !party->was_reset && !world.client.closed; i++) {
         world.loop.pages.max_pages = (size_t)i;
-        settle(&world);
+        pass(&world, 20 * NS_PER_MS);
     }
     world.loop.pages.max_pages = limit;
-    settle(&world);
+    pass(&world, 20 * NS_PER_MS);
     assert_true(party->ended || party->was_reset || world.client.closed);
     release_both(party);
     assert_int_equal(world.loop.pages.lent, 0);
@@ -508,7 +508,7 @@ static void test_few_pages(void **state)
         party_send(party, 150000, true);
         settle(&world);
         world.loop.pages.max_pages = 4096;
-        settle(&world);
+        pass(&world, 20 * NS_PER_MS);
         release_both(party);
         settle(&world);
         assert_int_equal(world.loop.pages.lent, 0);

@@ -1,0 +1,408 @@
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "net/http2_internal.h"
+
+enum { SPARE_STREAMS = 64 };
+
+static struct http2_stream *stream_of(struct http_stream *stream)
+{
+    return CONTAINER_OF(stream, struct http2_stream, stream);
+}
+
+struct http2_stream *http2_stream_new(struct http2_conn *conn)
+{
+    struct http2_stream *s = conn->spare;
+
+    if (s) {
+        conn->spare = s->next_spare;
+        conn->spare_count--;
+    } else {
+        s = malloc(sizeof(*s));
+        if (!s)
+            return NULL;
+    }
+    *s = (struct http2_stream){.stream.ops = &http2_stream_ops, .conn = conn};
+    buffer_init(&s->held, 2 * (size_t)conn->config.stream_window); /* taken bytes in front included */
+    list_push(&conn->streams, &s->link);
+    return s;
+}
+
+static void stream_free(struct http2_stream *s)
+{
+    buffer_release(&s->held);
+    free(s);
+}
+
+void http2_stream_trim(struct http2_conn *conn)
+{
+    while (conn->spare) {
+        struct http2_stream *s = conn->spare;
+
+        conn->spare = s->next_spare;
+        free(s);
+    }
+    conn->spare_count = 0;
+}
+
+void http2_recycle(struct task *task)
+{
+    struct http2_conn *conn = CONTAINER_OF(task, struct http2_conn, recycle);
+    struct list *link;
+
+    while ((link = list_pop(&conn->dead))) {
+        struct http2_stream *s = CONTAINER_OF(link, struct http2_stream, link);
+
+        if (conn->spare_count >= SPARE_STREAMS) {
+            stream_free(s);
+            continue;
+        }
+        buffer_release(&s->held);
+        s->next_spare = conn->spare;
+        conn->spare = s;
+        conn->spare_count++;
+    }
+}
+
+static void free_list(struct list *head)
+{
+    struct list *link;
+
+    while ((link = list_pop(head)))
+        stream_free(CONTAINER_OF(link, struct http2_stream, link));
+}
+
+void http2_streams_free(struct http2_conn *conn)
+{
+    free_list(&conn->streams);
+    free_list(&conn->dead);
+    http2_stream_trim(conn);
+}
+
+/* Between the moment something is held and the moment all of it was taken. */
+static bool is_holding(const struct http2_stream *s)
+{
+    return s->held.len > 0;
+}
+
+/* --- what arrives: from the engine to the owner --- */
+
+static void tell_reset(struct http2_stream *s, struct http_reset reset)
+{
+    if (s->over)
+        return;
+    s->over = true;
+    buffer_release(&s->held);
+    s->stream.events->on_reset(&s->stream, reset);
+}
+
+static struct arena *head_arena(struct h2_stream *h2)
+{
+    struct http2_stream *s = h2->user;
+
+    return s ? s->arena : http2_server_begin(h2->conn->owner, h2);
+}
+
+static void on_head(struct h2_stream *h2, struct http_head *head, bool end)
+{
+    struct http2_stream *s = h2->user;
+
+    if (s->over)
+        return;
+    if (head->status && head->status < 200)
+        s->stream.events->on_interim(&s->stream, head);
+    else
+        s->stream.events->on_head(&s->stream, head, end);
+}
+
+/* Offers bytes to the owner, and credits the peer with what was taken. */
+static size_t offer(struct http2_stream *s, struct slice bytes, bool end)
+{
+    size_t taken;
+
+    s->offer_again = false;
+    s->offering = true;
+    taken = s->stream.events->on_data(&s->stream, bytes, end);
+    s->offering = false;
+    if (taken && !s->released) {
+        h2_consume(s->h2, taken);
+        http2_wake_flush(s->conn);
+    }
+    return taken;
+}
+
+/* Memory for what the owner is slow to take cannot be had: the stream ends, the connection goes on. */
+static void give_up(struct http2_stream *s)
+{
+    h2_reset(s->h2, H2_INTERNAL_ERROR);
+    http2_wake_flush(s->conn);
+    tell_reset(s, (struct http_reset){HTTP_ERROR_MEMORY, H2_INTERNAL_ERROR, "no memory for a body"});
+}
+
+static bool hold(struct http2_stream *s, struct slice bytes, bool end)
+{
+    if (s->held_at > s->held.len / 2) {
+        buffer_drop(&s->held, s->held_at);
+        s->held_at = 0;
+    }
+    if (buffer_add(&s->held, bytes) < 0) {
+        give_up(s);
+        return false;
+    }
+    s->held_end |= end;
+    return true;
+}
+
+/* Offers what is held until the owner takes no more, and then what waits behind it. */
+static void offer_held(struct http2_stream *s)
+{
+    size_t taken;
+
+    if (s->offering) {
+        s->offer_again = true; /* the owner resumes inside its own on_data */
+        return;
+    }
+    do {
+        struct slice rest = slice_skip(buffer_slice(&s->held), s->held_at);
+
+        taken = offer(s, rest, s->held_end);
+        if (s->over)
+            return;
+        s->held_at += taken;
+    } while (s->offer_again && taken && s->held_at < s->held.len);
+    if (s->held_at < s->held.len)
+        return;
+    buffer_release(&s->held);
+    s->held_at = 0;
+    if (s->held_trailers)
+        s->stream.events->on_trailers(&s->stream, s->trailers, s->trailer_count);
+    if (s->held_reset)
+        tell_reset(s, s->reset);
+}
+
+static void on_data(struct h2_stream *h2, struct slice bytes, bool end)
+{
+    struct http2_stream *s = h2->user;
+    size_t taken;
+
+    if (s->over)
+        return;
+    if (is_holding(s)) {
+        hold(s, bytes, end);
+        return;
+    }
+    taken = offer(s, bytes, end);
+    if (s->over || taken == bytes.len)
+        return;
+    if (hold(s, slice_skip(bytes, taken), end) && s->offer_again)
+        offer_held(s);
+}
+
+static void on_trailers(struct h2_stream *h2, const struct http_field *fields, unsigned count)
+{
+    struct http2_stream *s = h2->user;
+    struct http_field *kept;
+
+    if (s->over)
+        return;
+    if (!is_holding(s)) {
+        s->stream.events->on_trailers(&s->stream, fields, count);
+        return;
+    }
+    kept = arena_alloc(s->arena, count * sizeof(*kept));
+    if (!kept) {
+        give_up(s);
+        return;
+    }
+    if (count)
+        memcpy(kept, fields, count * sizeof(*kept));
+    s->trailers = kept;
+    s->trailer_count = count;
+    s->held_trailers = true;
+}
+
+static struct http_reset reset_of(const struct http2_conn *conn, struct h2_reset_info why)
+{
+    switch (why.by) {
+    case H2_BY_PEER:
+        return (struct http_reset){why.code == H2_REFUSED_STREAM ? HTTP_ERROR_REFUSED : HTTP_ERROR_RESET, why.code,
+                                   why.detail};
+    case H2_BY_US:
+        if (why.code == H2_INTERNAL_ERROR)
+            return (struct http_reset){HTTP_ERROR_MEMORY, why.code, why.detail};
+        if (why.code == H2_ENHANCE_YOUR_CALM || why.code == H2_CANCEL)
+            return (struct http_reset){HTTP_ERROR_LIMIT, why.code, why.detail};
+        return (struct http_reset){HTTP_ERROR_PROTOCOL, why.code, why.detail};
+    default:
+        return conn->why;
+    }
+}
+
+static void on_reset(struct h2_stream *h2, struct h2_reset_info why)
+{
+    struct http2_stream *s = h2->user;
+    struct http_reset reset = reset_of(s->conn, why);
+    bool whole = s->held_end || s->held_trailers;
+
+    if (s->over)
+        return;
+    /* A message that came whole is not lost by what comes after it (RFC 9113 section 8.1). */
+    if (is_holding(s) && whole && (why.by == H2_BY_CONNECTION || why.code == H2_NO_ERROR)) {
+        s->reset = reset;
+        s->held_reset = true;
+        return;
+    }
+    tell_reset(s, reset);
+}
+
+static void on_writable(struct h2_stream *h2)
+{
+    struct http2_stream *s = h2->user;
+
+    if (!s->over)
+        s->stream.events->on_writable(&s->stream);
+}
+
+static void on_settings(struct h2_conn *h2)
+{
+    struct http2_conn *conn = h2->owner;
+
+    task_wake(conn->loop, &conn->run); /* the client's state may be another */
+}
+
+static void on_goaway(struct h2_conn *h2, uint32_t last_id, uint32_t code)
+{
+    struct http2_conn *conn = h2->owner;
+
+    if (conn->is_server)
+        return; /* a client's GOAWAY forbids pushes only */
+    conn->drain = HTTP2_DRAIN_LAST;
+    conn->why = (struct http_reset){code ? HTTP_ERROR_RESET : HTTP_ERROR_NONE, code, "GOAWAY"};
+    task_wake(conn->loop, &conn->run);
+}
+
+static void on_ping_ack(struct h2_conn *h2, uint64_t payload)
+{
+    struct http2_conn *conn = h2->owner;
+
+    conn->ping_out = false;
+    if (conn->drain == HTTP2_DRAIN_NOTICE)
+        http2_drain(conn);
+}
+
+static void on_refused(struct h2_conn *h2, unsigned status, uint32_t code, const char *detail)
+{
+    struct http2_conn *conn = h2->owner;
+
+    if (conn->is_server && conn->server.events->on_refused)
+        conn->server.events->on_refused(&conn->server, (int)status, detail);
+}
+
+const struct h2_events http2_stream_events = {
+    .head_arena = head_arena,
+    .on_head = on_head,
+    .on_data = on_data,
+    .on_trailers = on_trailers,
+    .on_reset = on_reset,
+    .on_writable = on_writable,
+    .on_settings = on_settings,
+    .on_goaway = on_goaway,
+    .on_ping_ack = on_ping_ack,
+    .on_refused = on_refused,
+};
+
+/* --- what is sent: from the owner to the engine --- */
+
+/* A failure that the owner is told by the return value is not told again by on_reset. */
+static int sent(struct http2_stream *s, int r)
+{
+    if (r < 0)
+        s->over = true;
+    http2_wake_flush(s->conn);
+    return r;
+}
+
+static int send_head(struct http_stream *stream, const struct http_head *head, bool end)
+{
+    struct http2_stream *s = stream_of(stream);
+
+    if (s->over)
+        return -EPIPE;
+    if (s->conn->is_server)
+        return sent(s, h2_respond(s->h2, head, end));
+    return sent(s, h2_request(&s->conn->h2, head, end, s, &s->h2));
+}
+
+static ssize_t send_data(struct http_stream *stream, struct slice bytes, bool end)
+{
+    struct http2_stream *s = stream_of(stream);
+    ssize_t n;
+
+    if (s->over || !s->h2)
+        return -EPIPE;
+    n = h2_data(s->h2, bytes, end);
+    if (n != 0 || end)
+        sent(s, n < 0 ? (int)n : 0);
+    return n;
+}
+
+static int send_trailers(struct http_stream *stream, const struct http_field *fields, unsigned count)
+{
+    struct http2_stream *s = stream_of(stream);
+
+    if (s->over || !s->h2)
+        return -EPIPE;
+    return sent(s, h2_trailers(s->h2, fields, count));
+}
+
+static void resume(struct http_stream *stream)
+{
+    struct http2_stream *s = stream_of(stream);
+
+    if (!s->over && (s->offering || is_holding(s)))
+        offer_held(s);
+}
+
+static void reset(struct http_stream *stream, uint32_t h2_code)
+{
+    struct http2_stream *s = stream_of(stream);
+
+    if (s->over)
+        return;
+    s->over = true;
+    buffer_release(&s->held);
+    if (s->h2) {
+        h2_reset(s->h2, h2_code);
+        http2_wake_flush(s->conn);
+    }
+}
+
+static void release(struct http_stream *stream)
+{
+    struct http2_stream *s = stream_of(stream);
+    struct http2_conn *conn = s->conn;
+
+    s->released = s->over = true;
+    if (s->h2) {
+        h2_stream_release(s->h2);
+        s->h2 = NULL;
+        http2_wake_flush(conn);
+    }
+    list_remove(&s->link);
+    list_push(&conn->dead, &s->link);
+    dispose_wake(conn->loop, &conn->recycle);
+    if (conn->is_server ? --conn->server.streams == 0 : --conn->client.streams == 0)
+        http2_became_idle(conn);
+    if (conn->state != HTTP2_OPEN || (!conn->is_server && conn->client.state != HTTP_CLIENT_READY))
+        task_wake(conn->loop, &conn->run);
+}
+
+const struct http_stream_ops http2_stream_ops = {
+    .send_head = send_head,
+    .send_data = send_data,
+    .send_trailers = send_trailers,
+    .resume = resume,
+    .reset = reset,
+    .release = release,
+};
