@@ -1,5 +1,6 @@
 #include "api/precheck.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -97,6 +98,16 @@ static unsigned wire_type_of(const ProtobufCFieldDescriptor *field)
 
 static int check_message(const ProtobufCMessageDescriptor *type, struct slice rest, unsigned depth, struct errmsg *msg);
 
+/* `seen` has a bit for each field of the message that was met; of 64 fields, more than any message has. */
+static bool seen_before(const ProtobufCMessageDescriptor *type, const ProtobufCFieldDescriptor *field, uint64_t *seen)
+{
+    uint64_t bit = UINT64_C(1) << ((size_t)(field - type->fields) % 64);
+    bool before = *seen & bit;
+
+    *seen |= bit;
+    return before;
+}
+
 static int check_field(const ProtobufCMessageDescriptor *type, const ProtobufCFieldDescriptor *field, unsigned wire,
                        struct slice bytes, unsigned depth, struct errmsg *msg)
 {
@@ -115,8 +126,11 @@ static int check_field(const ProtobufCMessageDescriptor *type, const ProtobufCFi
 
 static int check_message(const ProtobufCMessageDescriptor *type, struct slice rest, unsigned depth, struct errmsg *msg)
 {
+    uint64_t seen = 0;
+
     if (depth > LIMIT_PROTOBUF_DEPTH)
         return errmsg_set(msg, -EBADMSG, "%s: nested deeper than %d", type->short_name, LIMIT_PROTOBUF_DEPTH);
+    assert(type->n_fields <= 64);
     while (rest.len > 0) {
         const ProtobufCFieldDescriptor *field;
         struct slice bytes = SLICE_NULL;
@@ -131,6 +145,9 @@ static int check_message(const ProtobufCMessageDescriptor *type, struct slice re
         field = find_field(type, tag >> 3);
         if (!field)
             continue;
+        if (seen_before(type, field, &seen) && field->type == PROTOBUF_C_TYPE_MESSAGE &&
+            field->label != PROTOBUF_C_LABEL_REPEATED)
+            return errmsg_set(msg, -EBADMSG, "%s.%s: there twice", type->short_name, field->name);
         r = check_field(type, field, tag & 7, bytes, depth, msg);
         if (r < 0)
             return r;

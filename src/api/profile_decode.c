@@ -62,7 +62,7 @@ static int take_status_range(struct decoder *d, const Destination__HttpStatusRan
 {
     uint32_t min = from->min ? from->min : from->max, max = from->max ? from->max : from->min;
 
-    if (min < 100 || max > 999)
+    if (min < 100 || min > 999 || max < 100 || max > 999)
         return errmsg_set(d->msg, -EPROTO, "status: %u to %u are no HTTP statuses", (unsigned)min, (unsigned)max);
     ret->kind = RESPONSE_STATUS;
     ret->min = (uint16_t)min;

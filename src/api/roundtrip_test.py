@@ -21,7 +21,8 @@ PROTO = HERE.parent.parent / "proto"
 UNUSED = {("io.linkerd.proxy.outbound.HttpRoute.RouteBackend", "requestTimeout"),
           ("io.linkerd.proxy.outbound.GrpcRoute.RouteBackend", "requestTimeout")}
 SEEDS = {"Update": "api_update", "DestinationProfile": "api_profile", "Server": "api_server_policy",
-         "OutboundPolicy": "api_outbound_policy", "CertifyRequest": "api_certify", "CertifyResponse": "api_certify"}
+         "OutboundPolicy": "api_outbound_policy", "CertifyRequest": "api_certify", "CertifyResponse": "api_certify",
+         "GetDestination": "api_workload", "PortSpec": "api_workload", "TrafficSpec": "api_workload"}
 
 
 def protoc(proto, action, data, folder=PROTO):
