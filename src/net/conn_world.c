@@ -139,7 +139,12 @@ void party_respond(struct party *party, unsigned status, const char *const *fiel
                                      slice_str(fields[1])), 0);
     if (status >= 200 || status == 101)
         party->head_sent = true;
-    assert_int_equal(party->stream->ops->send_head(party->stream, &head, end), 0);
+    if (party->stream->ops->send_head(party->stream, &head, end) < 0) {
+        party->send_failed = true;
+        party->stream->ops->release(party->stream);
+        party->stream = NULL;
+        return;
+    }
     if (end)
         party->end_sent = true;
 }

@@ -60,6 +60,7 @@ struct party {
     struct http_field send_trailers[4];
     unsigned send_trailers_count;
     unsigned writable_events;
+    bool send_failed;       /* a head was refused, for want of memory: the stream was released */
     void (*on_head)(struct party *party); /* what a server party does with a request; NULL: by path */
 };
 
