@@ -73,7 +73,7 @@ static int64_t next_deadline(const struct http2_conn *conn)
     if (conn->drain == HTTP2_DRAIN_NOTICE)
         at = earlier(at, conn->drain_ns + DRAIN_WAIT_NS);
     if (conn->starved)
-        at = earlier(at, conn->loop->now_ns + STARVED_RETRY_NS);
+        at = earlier(at, conn->starved_ns);
     return at;
 }
 
@@ -125,6 +125,13 @@ static bool keep_alive(struct http2_conn *conn)
     return true;
 }
 
+void http2_starve(struct http2_conn *conn)
+{
+    conn->starved = true;
+    conn->starved_ns = conn->loop->now_ns + STARVED_RETRY_NS;
+    http2_set_upkeep(conn);
+}
+
 static void trim(struct http2_conn *conn)
 {
     if (streams_open(conn) || conn->trimmed || conn->loop->now_ns < conn->idle_ns + TRIM_AFTER_NS)
@@ -139,6 +146,10 @@ static void look_at_the_clock(struct http2_conn *conn)
 {
     int64_t now = conn->loop->now_ns;
 
+    if (conn->starved && now >= conn->starved_ns) {
+        conn->starved = false;
+        http2_feed_starved(conn);
+    }
     trim(conn);
     if (!keep_alive(conn)) {
         http2_end(conn, (struct http_reset){HTTP_ERROR_CLOSED, ETIMEDOUT, "no answer to a ping"});
@@ -193,9 +204,10 @@ static void read_input(struct http2_conn *conn)
     if (!io_pending(conn->stack))
         return;
     page = page_borrow(&conn->loop->pages);
-    conn->starved = !page;
-    if (!page)
+    if (!page) {
+        http2_starve(conn);
         return;
+    }
     while (read_once(conn, page))
         if (++reads == READS_PER_TURN) {
             conn->read_again = true;

@@ -44,13 +44,14 @@ struct http2_conn {
     uint8_t drain;       /* enum http2_drain */
     bool is_server;
     bool eof;            /* the peer's end of stream was read */
-    bool starved;        /* no page to read into: try again soon */
+    bool starved;        /* no page, for reading or for a stream's data: try again at starved_ns */
     bool read_again;     /* there was more than a turn's worth */
     bool trimmed;        /* holds nothing for speed */
     bool ping_out;       /* a keep-alive ping waits for its answer since ping_ns */
     bool ping_while_idle;
     struct http_reset why;
     int64_t started_ns, read_ns, idle_ns, ping_ns, drain_ns, linger_ns;
+    int64_t starved_ns;
     int64_t block_ns;    /* when the header block being read began; 0: none */
     int64_t ping_interval_ns, ping_timeout_ns, idle_timeout_ns, head_timeout_ns;
     union {
@@ -77,6 +78,8 @@ struct http2_stream {
     bool held_reset;
     bool offering;           /* on_data is on the stack */
     bool offer_again;
+    bool bodyless;           /* server: no body may be sent (HEAD, 204, 304): what is given is swallowed */
+    bool starved;            /* there was no page for its data */
     bool over;               /* no event any more */
     bool released;
 };
@@ -95,8 +98,12 @@ void http2_end(struct http2_conn *conn, struct http_reset why);
 void http2_became_idle(struct http2_conn *conn);
 void http2_drain(struct http2_conn *conn);
 void http2_set_upkeep(struct http2_conn *conn);
+/* There was no page: `run` comes again in a moment. */
+void http2_starve(struct http2_conn *conn);
 
 /* http2_stream.c */
+/* Tells the streams whose data found no page to try again. */
+void http2_feed_starved(struct http2_conn *conn);
 struct http2_stream *http2_stream_new(struct http2_conn *conn);
 /* Frees what is kept for the next streams. */
 void http2_stream_trim(struct http2_conn *conn);

@@ -110,6 +110,8 @@ static void on_head(struct h2_stream *h2, struct http_head *head, bool end)
 
     if (s->over)
         return;
+    if (s->conn->is_server)
+        s->bodyless = slice_eq(head->method, SLICE_LIT("HEAD"));
     if (head->status && head->status < 200)
         s->stream.events->on_interim(&s->stream, head);
     else
@@ -329,8 +331,10 @@ static int send_head(struct http_stream *stream, const struct http_head *head, b
 
     if (s->over)
         return -EPIPE;
-    if (s->conn->is_server)
+    if (s->conn->is_server) {
+        s->bodyless |= head->status == 204 || head->status == 304;
         return sent(s, h2_respond(s->h2, head, end));
+    }
     return sent(s, h2_request(&s->conn->h2, head, end, s, &s->h2));
 }
 
@@ -341,10 +345,32 @@ static ssize_t send_data(struct http_stream *stream, struct slice bytes, bool en
 
     if (s->over || !s->h2)
         return -EPIPE;
-    n = h2_data(s->h2, bytes, end);
+    n = h2_data(s->h2, s->bodyless ? SLICE_NULL : bytes, end);
+    if (n == -ENOMEM && !s->conn->h2.failed) {
+        s->starved = true; /* no page now: on_writable comes when it is time to try again */
+        http2_starve(s->conn);
+        return 0;
+    }
     if (n != 0 || end)
         sent(s, n < 0 ? (int)n : 0);
-    return n;
+    return s->bodyless && n >= 0 ? (ssize_t)bytes.len : n;
+}
+
+void http2_feed_starved(struct http2_conn *conn)
+{
+    struct list *link = conn->streams.next;
+
+    while (link != &conn->streams) {
+        struct http2_stream *s = CONTAINER_OF(link, struct http2_stream, link);
+
+        link = link->next;
+        if (!s->starved)
+            continue;
+        s->starved = false;
+        if (!s->over)
+            s->stream.events->on_writable(&s->stream);
+        link = conn->streams.next; /* the owner may have released others */
+    }
 }
 
 static int send_trailers(struct http_stream *stream, const struct http_field *fields, unsigned count)
