@@ -1,0 +1,30 @@
+# Names for what people type; the work is done by meson, scripts/ and demo/.
+
+.PHONY: help deps build test test-quick demo bench fuzz clean
+
+help: ## these lines
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+
+deps: ## install what building and testing need (Debian 12; root for packages that are missing)
+	@scripts/deps
+
+build: deps ## the programs, in build/release
+	@scripts/run-tests --build release
+
+test: deps ## all tests: units under sanitizers, fuzz corpora, black box in network namespaces (root)
+	@scripts/run-tests
+
+test-quick: deps ## units and the quicker half of the black box, in about five minutes
+	@scripts/run-tests --quick
+
+demo: build ## a mesh on this machine; FOR=30s ends by itself
+	@demo/run $(if $(FOR),--for $(FOR))
+
+bench: build ## side by side with other proxies; prints a table, writes build/bench.json
+	@bench/run $(BENCH)
+
+fuzz: deps ## every fuzzer for FOR seconds (60)
+	@scripts/fuzz $(or $(FOR),60) $(NAME)
+
+clean: ## the build folders; the cache of tools outside the tree stays
+	rm -rf build
