@@ -20,13 +20,13 @@
 #pragma once
 
 #include <assert.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/arena.h"
 #include "base/ip.h"
+#include "base/refcount.h"
 #include "base/slice.h"
 
 enum kube_kind {
@@ -88,7 +88,7 @@ struct kube_origin {
 };
 
 struct kube_object {
-    atomic_uint refs;
+    struct refcount refs;
     enum kube_kind kind;
     struct slice version;      /* "v1beta3" */
     struct slice namespace_;   /* empty where the kind has none */
@@ -177,7 +177,7 @@ enum kube_service_type { KUBE_CLUSTER_IP, KUBE_NODE_PORT, KUBE_LOAD_BALANCER, KU
 
 struct kube_service_port {
     struct slice name; /* empty allowed when it is the only one */
-    uint16_t port, node_port;
+    uint16_t port;
     int protocol;      /* enum kube_protocol */
     struct kube_port_ref target; /* targetPort; the port itself where not written */
     struct slice app_protocol;
@@ -193,7 +193,7 @@ struct kube_service {
     struct kube_service_port *ports;
     size_t port_count;
     struct kube_map selector;
-    bool internal_traffic_local; /* internalTrafficPolicy: Local */
+    int internal_traffic_local; /* internalTrafficPolicy: Local (else Cluster) */
     bool publish_not_ready;
     /* As written: use cluster_ips and headless. */
     struct slice cluster_ip_text, *cluster_ip_texts;
@@ -265,21 +265,13 @@ struct kube_container_port {
 };
 
 enum kube_probe_type { KUBE_PROBE_NONE, KUBE_PROBE_HTTP, KUBE_PROBE_TCP, KUBE_PROBE_GRPC, KUBE_PROBE_EXEC };
+struct kube_probe_target {
+    struct kube_port_ref port;
+    struct slice path, scheme; /* HTTP only; path is "/" where not written */
+};
 struct kube_probe {
     int type; /* enum kube_probe_type */
-    struct kube_port_ref port;
-    struct slice path, scheme; /* HTTP only; path defaults to "/" */
-    /* As written; `type`, `port`, `path` and `scheme` say the same. */
-    struct {
-        struct kube_port_ref port;
-        struct slice path, scheme;
-    } *http_get;
-    struct {
-        struct kube_port_ref port;
-    } *tcp_socket, *grpc;
-    struct {
-        char unused;
-    } *exec;
+    struct kube_probe_target *http_get, *tcp_socket, *grpc, *exec; /* the one that `type` names is not NULL */
 };
 
 struct kube_env {
@@ -392,15 +384,16 @@ struct kube_weighted_dst {
 struct kube_port_range {
     uint16_t first, last;
 };
+struct kube_retry_budget {
+    double retry_ratio;
+    uint32_t min_retries_per_second;
+    int64_t ttl_ns;
+};
 struct kube_service_profile {
     struct kube_object meta;
     struct kube_profile_route *routes;
     size_t route_count;
-    struct kube_retry_budget {
-        double retry_ratio;
-        uint32_t min_retries_per_second;
-        int64_t ttl_ns;
-    } *retry_budget; /* NULL: none */
+    struct kube_retry_budget *retry_budget; /* NULL: none */
     struct kube_weighted_dst *dst_overrides;
     size_t dst_override_count;
     struct kube_port_range *opaque_ports;
@@ -432,12 +425,19 @@ struct slice kube_access_policy_name(enum kube_access_policy policy);
 
 struct kube_server {
     struct kube_object meta;
-    struct kube_selector *pod_selector, *external_workload_selector; /* exactly one is not NULL */
+    struct kube_selector *pod_selector, *external_workload_selector; /* one of them is not NULL */
     struct kube_port_ref port;
     int proxy_protocol; /* enum kube_proxy_protocol */
     int access_policy;  /* enum kube_access_policy */
 };
 
+struct kube_mesh_tls_client {
+    bool unauthenticated_tls;
+    struct slice *identities;
+    size_t identity_count;
+    struct kube_ref *service_accounts;
+    size_t service_account_count;
+};
 struct kube_server_authorization {
     struct kube_object meta;
     struct {
@@ -448,13 +448,7 @@ struct kube_server_authorization {
         struct kube_network *networks;
         size_t network_count;
         bool unauthenticated;
-        struct {
-            bool unauthenticated_tls;
-            struct slice *identities;
-            size_t identity_count;
-            struct kube_ref *service_accounts;
-            size_t service_account_count;
-        } *mesh_tls; /* NULL: not written */
+        struct kube_mesh_tls_client *mesh_tls; /* NULL: not written */
     } client;
 };
 
@@ -481,7 +475,7 @@ struct kube_network_authentication {
 
 struct kube_egress_network {
     struct kube_object meta;
-    bool allow; /* trafficPolicy: Allow (else Deny) */
+    int deny;   /* trafficPolicy: Deny (else Allow) */
     struct kube_network *networks; /* none: everything outside the cluster */
     size_t network_count;
 };
@@ -596,11 +590,12 @@ struct kube_http_route {
     size_t rule_count;
 };
 
+struct kube_grpc_method {
+    int type; /* EXACT (default) or REGEX */
+    struct slice service, method; /* empty: any */
+};
 struct kube_grpc_match {
-    struct {
-        int type; /* EXACT (default) or REGEX */
-        struct slice service, method; /* empty: any */
-    } *method; /* NULL: not written */
+    struct kube_grpc_method *method; /* NULL: not written */
     struct kube_value_match *headers;
     size_t header_count;
 };

@@ -36,7 +36,7 @@ int store_new(uint64_t secret0, uint64_t secret1, struct store **ret_store);
 /* Subscribers have left. Drops all objects, without events. NULL is allowed. */
 void store_free(struct store *store);
 
-/* ---- for sources ---- */
+/* ---- for sources: a source is whoever calls these three ---- */
 
 /*
  * Adds the object or replaces the one of its kind, namespace and name; the store takes its own reference.
@@ -112,8 +112,8 @@ struct subscriber {
 
 /*
  * From now on the subscriber is told of changes; what is there already is told first, as added, by kind and
- * then oldest first. Not from inside a callback.
+ * then oldest first. Not from inside a callback. 0, or -ENOMEM; then it is told nothing.
  */
-void store_subscribe(struct store *store, struct subscriber *subscriber);
+int store_subscribe(struct store *store, struct subscriber *subscriber);
 /* Allowed inside its own callback; it hears nothing more. */
 void store_unsubscribe(struct store *store, struct subscriber *subscriber);

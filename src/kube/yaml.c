@@ -1,0 +1,613 @@
+#include "kube/yaml.h"
+
+#include <errno.h>
+#include <libfyaml.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "base/map.h"
+
+struct anchor {
+    struct anchor *older;
+    struct slice name;
+    struct yaml_node *node;
+};
+
+/* A list or map that is being read. */
+struct frame {
+    struct yaml_node *node;
+    struct yaml_item **tail;
+    struct slice anchor;
+    struct slice key; /* .ptr set: a key was read, its value comes next */
+    int key_line;
+    bool merge;               /* that key was a plain `<<` */
+    struct yaml_item *merges; /* values of `<<`, first written first */
+    struct yaml_item **merges_tail;
+};
+
+struct builder {
+    struct arena *arena;
+    struct fy_parser *parser;
+    struct frame frames[LIMIT_YAML_DEPTH];
+    int depth;
+    struct yaml_node *root;
+    struct anchor *anchors;
+    int anchor_count, alias_count;
+    int first_line, last_line;
+    const char *syntax; /* its name */
+    struct yaml_problem *problem;
+};
+
+static int fail(struct builder *b, int code, int line, int column, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+
+static int fail(struct builder *b, int code, int line, int column, const char *format, ...)
+{
+    va_list args;
+
+    b->problem->line = line;
+    b->problem->column = column;
+    va_start(args, format);
+    vsnprintf(b->problem->msg.text, sizeof(b->problem->msg.text), format, args);
+    va_end(args);
+    return code;
+}
+
+static int no_memory(struct builder *b)
+{
+    return fail(b, -ENOMEM, b->first_line, 1, "no memory left for this document");
+}
+
+/* ---- keys of one map ---- */
+
+enum { FEW_KEYS = 8 };
+
+/* Finds keys fast in maps with many of them; slots is NULL for few, where looking through the list is faster. */
+struct keyset {
+    const struct yaml_node *map;
+    struct yaml_item **slots;
+    size_t mask;
+};
+
+static int keyset_init(struct keyset *set, const struct yaml_node *map, size_t max_keys)
+{
+    size_t slots;
+
+    *set = (struct keyset){.map = map};
+    if (max_keys <= FEW_KEYS)
+        return 0;
+    for (slots = 16; slots < max_keys * 2; slots *= 2)
+        ;
+    set->mask = slots - 1;
+    set->slots = calloc(slots, sizeof(*set->slots));
+    return set->slots ? 0 : -ENOMEM;
+}
+
+static void keyset_release(struct keyset *set) { free(set->slots); }
+
+static struct yaml_item **keyset_slot(const struct keyset *set, struct slice key)
+{
+    size_t at = siphash13(key.ptr, key.len, 1, 2) & set->mask;
+
+    while (set->slots[at] && !slice_eq(set->slots[at]->key, key))
+        at = (at + 1) & set->mask;
+    return &set->slots[at];
+}
+
+/* The item before `end` with this key, else NULL. */
+static struct yaml_item *keyset_find(const struct keyset *set, struct slice key, const struct yaml_item *end)
+{
+    if (set->slots)
+        return *keyset_slot(set, key);
+    for (struct yaml_item *item = set->map->items; item && item != end; item = item->next)
+        if (slice_eq(item->key, key))
+            return item;
+    return NULL;
+}
+
+static void keyset_add(struct keyset *set, struct yaml_item *item)
+{
+    if (set->slots)
+        *keyset_slot(set, item->key) = item;
+}
+
+/* ---- building ---- */
+
+static int add_weight(struct builder *b, struct yaml_node *to, const struct yaml_node *child)
+{
+    to->weight += child->weight;
+    if (to->weight > LIMIT_YAML_NODES)
+        return fail(b, -ENOBUFS, child->line, child->column,
+                    "more than %d values in one document, aliases written out", LIMIT_YAML_NODES);
+    return 0;
+}
+
+static struct yaml_item *append(struct builder *b, struct frame *frame, struct slice key, int key_line,
+                                struct yaml_node *value)
+{
+    struct yaml_item *item = ARENA_NEW(b->arena, struct yaml_item);
+
+    if (!item)
+        return NULL;
+    item->key = key;
+    item->key_line = key_line;
+    item->value = value;
+    *frame->tail = item;
+    frame->tail = &item->next;
+    frame->node->count++;
+    return item;
+}
+
+/* The text that a scalar has as a key: what JSON would write for it. */
+static int key_text(struct builder *b, const struct yaml_node *key, struct slice *ret_text)
+{
+    switch (key->kind) {
+    case YAML_STRING:
+        *ret_text = key->text;
+        return 0;
+    case YAML_BOOLEAN:
+        *ret_text = key->boolean ? SLICE_LIT("true") : SLICE_LIT("false");
+        return 0;
+    case YAML_INTEGER:
+        *ret_text = arena_printf(b->arena, "%lld", (long long)key->integer);
+        return ret_text->ptr ? 0 : no_memory(b);
+    case YAML_NUMBER:
+        *ret_text = key->text;
+        return 0;
+    case YAML_NULL:
+        return fail(b, -EINVAL, key->line, key->column, "expected a key, found nothing");
+    default:
+        return fail(b, -EINVAL, key->line, key->column, "expected a text as key, found %s", yaml_kind_name(key->kind));
+    }
+}
+
+static int set_key(struct builder *b, struct frame *frame, const struct yaml_node *key, bool plain)
+{
+    frame->key_line = key->line;
+    frame->merge = plain && slice_eq(key->text, SLICE_LIT("<<"));
+    return key_text(b, key, &frame->key);
+}
+
+/* Remembers the value of a `<<` until the map's own keys are known. */
+static int set_merge(struct builder *b, struct frame *frame, struct yaml_node *value)
+{
+    struct yaml_item *item = ARENA_NEW(b->arena, struct yaml_item);
+
+    if (value->kind != YAML_MAP && value->kind != YAML_LIST)
+        return fail(b, -EINVAL, value->line, value->column, "expected a map or a list of maps behind <<, found %s",
+                    yaml_kind_name(value->kind));
+    if (!item)
+        return no_memory(b);
+    item->value = value;
+    *frame->merges_tail = item;
+    frame->merges_tail = &item->next;
+    return 0;
+}
+
+/* A node is complete: it becomes the root, a key, a value or an element. */
+static int place(struct builder *b, struct yaml_node *node, bool plain)
+{
+    struct frame *frame = b->depth ? &b->frames[b->depth - 1] : NULL;
+    int r;
+
+    if (!frame) {
+        b->root = node;
+        return 0;
+    }
+    if (frame->node->kind == YAML_LIST) {
+        r = add_weight(b, frame->node, node);
+        if (r < 0)
+            return r;
+        return append(b, frame, SLICE_NULL, node->line, node) ? 0 : no_memory(b);
+    }
+    if (!frame->key.ptr)
+        return set_key(b, frame, node, plain);
+    if (frame->merge)
+        r = set_merge(b, frame, node);
+    else
+        r = add_weight(b, frame->node, node);
+    if (r == 0 && !frame->merge && !append(b, frame, frame->key, frame->key_line, node))
+        r = no_memory(b);
+    frame->key = SLICE_NULL;
+    frame->merge = false;
+    return r;
+}
+
+static int merge_map(struct builder *b, struct frame *frame, struct keyset *set, const struct yaml_node *from)
+{
+    if (from->kind != YAML_MAP)
+        return fail(b, -EINVAL, from->line, from->column, "expected a map behind <<, found %s",
+                    yaml_kind_name(from->kind));
+    for (const struct yaml_item *item = from->items; item; item = item->next) {
+        struct yaml_item *added;
+        int r;
+
+        if (keyset_find(set, item->key, NULL))
+            continue;
+        r = add_weight(b, frame->node, item->value);
+        if (r < 0)
+            return r;
+        added = append(b, frame, item->key, item->key_line, item->value);
+        if (!added)
+            return no_memory(b);
+        keyset_add(set, added);
+    }
+    return 0;
+}
+
+static size_t merged_keys(const struct yaml_item *merges)
+{
+    size_t count = 0;
+
+    for (; merges; merges = merges->next) {
+        if (merges->value->kind == YAML_MAP)
+            count += merges->value->count;
+        else
+            for (const struct yaml_item *item = merges->value->items; item; item = item->next)
+                count += item->value->count;
+    }
+    return count;
+}
+
+static int check_keys(struct builder *b, struct frame *frame, struct keyset *set)
+{
+    for (struct yaml_item *item = frame->node->items; item; item = item->next) {
+        struct yaml_item *same = keyset_find(set, item->key, item);
+
+        if (same)
+            return fail(b, -EINVAL, item->key_line, 1, "the key \"%.*s\" is here already, on line %d; remove one of them",
+                        SLICE_ARGS(slice_take(item->key, 100)), same->key_line);
+        keyset_add(set, item);
+    }
+    return 0;
+}
+
+/* The map's own keys, each once; then what `<<` brings and the map has not. */
+static int finish_map(struct builder *b, struct frame *frame)
+{
+    struct keyset set;
+    int r;
+
+    if (keyset_init(&set, frame->node, frame->node->count + merged_keys(frame->merges)) < 0)
+        return no_memory(b);
+    r = check_keys(b, frame, &set);
+    for (struct yaml_item *merge = frame->merges; merge && r == 0; merge = merge->next) {
+        if (merge->value->kind == YAML_MAP)
+            r = merge_map(b, frame, &set, merge->value);
+        else
+            for (struct yaml_item *item = merge->value->items; item && r == 0; item = item->next)
+                r = merge_map(b, frame, &set, item->value);
+    }
+    keyset_release(&set);
+    return r;
+}
+
+/* ---- events ---- */
+
+static struct slice token_text(struct fy_token *token)
+{
+    size_t len = 0;
+    const char *text = token ? fy_token_get_text(token, &len) : NULL;
+
+    return slice_of(text, text ? len : 0);
+}
+
+static struct yaml_node *new_node(struct builder *b, struct fy_event *event, enum yaml_kind kind)
+{
+    const struct fy_mark *mark = fy_event_start_mark(event);
+    struct yaml_node *node = ARENA_NEW(b->arena, struct yaml_node);
+
+    if (!node)
+        return NULL;
+    node->kind = kind;
+    node->line = b->first_line + (mark && mark->line > 0 ? mark->line : 0);
+    node->column = mark && mark->column > 0 ? mark->column + 1 : 1;
+    node->weight = 1;
+    return node;
+}
+
+static int set_anchor(struct builder *b, struct slice name, struct yaml_node *node)
+{
+    struct anchor *anchor;
+
+    if (!name.len)
+        return 0;
+    if (++b->anchor_count > LIMIT_YAML_ALIASES)
+        return fail(b, -ENOBUFS, node->line, node->column, "more than %d anchors in one document", LIMIT_YAML_ALIASES);
+    anchor = ARENA_NEW(b->arena, struct anchor);
+    if (!anchor)
+        return no_memory(b);
+    *anchor = (struct anchor){b->anchors, name, node};
+    b->anchors = anchor;
+    return 0;
+}
+
+static int copy_anchor(struct builder *b, struct fy_token *token, struct slice *ret_name)
+{
+    *ret_name = SLICE_NULL;
+    if (!token)
+        return 0;
+    *ret_name = arena_dup(b->arena, token_text(token));
+    return ret_name->ptr ? 0 : no_memory(b);
+}
+
+enum tag { TAG_NONE, TAG_STRING, TAG_CORE, TAG_OTHER };
+
+static enum tag tag_of(struct fy_token *token)
+{
+    static const char *const core[] = {"int", "float", "bool", "null", "map", "seq"};
+    struct slice tag = token_text(token), prefix = SLICE_LIT("tag:yaml.org,2002:");
+
+    if (!token)
+        return TAG_NONE;
+    if (slice_eq(tag, SLICE_LIT("!")))
+        return TAG_STRING;
+    if (slice_starts(tag, prefix))
+        tag = slice_skip(tag, prefix.len);
+    else if (slice_starts(tag, SLICE_LIT("!!")))
+        tag = slice_skip(tag, 2);
+    else
+        return TAG_OTHER;
+    if (slice_eq(tag, SLICE_LIT("str")))
+        return TAG_STRING;
+    for (size_t i = 0; i < sizeof(core) / sizeof(core[0]); i++)
+        if (slice_eq(tag, slice_str(core[i])))
+            return TAG_CORE;
+    return TAG_OTHER;
+}
+
+static int refuse_tag(struct builder *b, const struct yaml_node *node, struct fy_token *token)
+{
+    return fail(b, -EINVAL, node->line, node->column, "the tag \"%.*s\" has no meaning here; remove it",
+                SLICE_ARGS(slice_take(token_text(token), 100)));
+}
+
+static int on_scalar(struct builder *b, struct fy_event *event)
+{
+    struct yaml_node *node = new_node(b, event, YAML_STRING);
+    enum tag tag = tag_of(event->scalar.tag);
+    bool plain = fy_token_scalar_style(event->scalar.value) == FYSS_PLAIN;
+    struct slice anchor;
+    int r;
+
+    if (!node)
+        return no_memory(b);
+    if (tag == TAG_OTHER)
+        return refuse_tag(b, node, event->scalar.tag);
+    node->text = arena_dup(b->arena, token_text(event->scalar.value));
+    if (!node->text.ptr)
+        return no_memory(b);
+    if (!slice_is_utf8(node->text) || slice_find(node->text, '\0') != node->text.len)
+        return fail(b, -EINVAL, node->line, node->column, "a text with NUL or broken Unicode in it");
+    if (tag == TAG_CORE || (tag == TAG_NONE && plain))
+        yaml_resolve_plain(node);
+    r = copy_anchor(b, event->scalar.anchor, &anchor);
+    if (r == 0)
+        r = set_anchor(b, anchor, node);
+    return r < 0 ? r : place(b, node, plain);
+}
+
+static int on_start(struct builder *b, struct fy_event *event, enum yaml_kind kind, struct fy_token *anchor,
+                    struct fy_token *tag)
+{
+    struct yaml_node *node = new_node(b, event, kind);
+    struct frame *frame;
+    enum tag meaning = tag_of(tag);
+
+    if (!node)
+        return no_memory(b);
+    if (b->depth == LIMIT_YAML_DEPTH)
+        return fail(b, -ENOBUFS, node->line, node->column, "nested deeper than %d levels", LIMIT_YAML_DEPTH);
+    if (meaning == TAG_OTHER || meaning == TAG_STRING)
+        return refuse_tag(b, node, tag);
+    frame = &b->frames[b->depth];
+    *frame = (struct frame){.node = node};
+    frame->tail = &node->items;
+    frame->merges_tail = &frame->merges;
+    b->depth++;
+    return copy_anchor(b, anchor, &frame->anchor);
+}
+
+static int on_end(struct builder *b)
+{
+    struct frame *frame = &b->frames[b->depth - 1];
+    int r = 0;
+
+    if (frame->node->kind == YAML_MAP)
+        r = finish_map(b, frame);
+    b->depth--;
+    /* Known only from here on: an alias inside would make a tree that never ends. */
+    if (r == 0)
+        r = set_anchor(b, frame->anchor, frame->node);
+    return r < 0 ? r : place(b, frame->node, false);
+}
+
+static int on_alias(struct builder *b, struct fy_event *event)
+{
+    const struct fy_mark *mark = fy_event_start_mark(event);
+    int line = b->first_line + (mark ? mark->line : 0), column = mark ? mark->column + 1 : 1;
+    struct slice name = token_text(event->alias.anchor);
+
+    if (++b->alias_count > LIMIT_YAML_ALIASES)
+        return fail(b, -ENOBUFS, line, column, "more than %d aliases in one document", LIMIT_YAML_ALIASES);
+    for (struct anchor *anchor = b->anchors; anchor; anchor = anchor->older)
+        if (slice_eq(anchor->name, name))
+            return place(b, anchor->node, false);
+    return fail(b, -EINVAL, line, column, "the alias *%.*s has no anchor before it", SLICE_ARGS(slice_take(name, 100)));
+}
+
+static int on_event(struct builder *b, struct fy_event *event)
+{
+    const struct fy_mark *mark;
+
+    switch (event->type) {
+    case FYET_SCALAR:
+        return on_scalar(b, event);
+    case FYET_SEQUENCE_START:
+        return on_start(b, event, YAML_LIST, event->sequence_start.anchor, event->sequence_start.tag);
+    case FYET_MAPPING_START:
+        return on_start(b, event, YAML_MAP, event->mapping_start.anchor, event->mapping_start.tag);
+    case FYET_SEQUENCE_END:
+    case FYET_MAPPING_END:
+        return on_end(b);
+    case FYET_ALIAS:
+        return on_alias(b, event);
+    case FYET_DOCUMENT_START:
+        if (!b->root)
+            return 0;
+        mark = fy_event_start_mark(event);
+        return fail(b, -EINVAL, b->first_line + (mark ? mark->line : 0), 1,
+                    "a second document begins here; put --- on a line of its own between them");
+    default:
+        return 0;
+    }
+}
+
+/* libfyaml collects its complaints, with lines and columns from 1, perhaps behind the end; we tell the first. */
+static int parser_failed(struct builder *b, struct fy_diag *diag)
+{
+    void *at = NULL;
+    struct fy_diag_error *error = fy_diag_errors_iterate(diag, &at);
+    int line;
+
+    if (!error || !error->msg)
+        return fail(b, -EINVAL, b->first_line, 1, "this is not valid %s", b->syntax);
+    line = b->first_line + (error->line > 0 ? error->line - 1 : 0);
+    return fail(b, -EINVAL, line < b->last_line ? line : b->last_line, error->column > 0 ? error->column : 1,
+                "this is not valid %s: %s", b->syntax, error->msg);
+}
+
+static int build(struct builder *b, struct fy_diag *diag)
+{
+    int r = 0;
+
+    for (;;) {
+        struct fy_event *event = fy_parser_parse(b->parser);
+        bool end;
+
+        if (!event)
+            return fy_parser_get_stream_error(b->parser) ? parser_failed(b, diag) : 0;
+        end = event->type == FYET_STREAM_END;
+        r = on_event(b, event);
+        fy_parser_event_free(b->parser, event);
+        if (r < 0 || end)
+            return r;
+    }
+}
+
+/* Before the library sees it: size, encoding, and control bytes that YAML does not allow. */
+static int check_bytes(struct builder *b, struct slice text)
+{
+    int line = b->first_line;
+
+    if (text.len > LIMIT_YAML_FILE)
+        return fail(b, -ENOBUFS, line, 1, "larger than %d bytes", LIMIT_YAML_FILE);
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char byte = (unsigned char)text.ptr[i];
+
+        if (byte == '\n')
+            line++;
+        else if ((byte < ' ' && byte != '\t' && byte != '\r') || byte == 0x7f)
+            return fail(b, -EINVAL, line, 1, "a control byte (0x%02x); YAML is text in UTF-8", byte);
+    }
+    if (!slice_is_utf8(text))
+        return fail(b, -EINVAL, b->first_line, 1, "this is not UTF-8");
+    b->last_line = text.len && text.ptr[text.len - 1] == '\n' ? line - 1 : line;
+    return 0;
+}
+
+static void say_nothing(struct fy_diag *diag, void *user, const char *text, size_t len) {}
+
+int yaml_parse(struct arena *arena, struct slice text, int first_line, enum yaml_syntax syntax,
+               struct yaml_node **ret_root, struct yaml_problem *ret_problem)
+{
+    struct fy_diag_cfg diag_cfg = {.output_fn = say_nothing, .level = FYET_ERROR, .module_mask = ~0u};
+    struct fy_parse_cfg cfg = {.flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_DEFAULT_VERSION_1_1};
+    struct builder *b = malloc(sizeof(*b));
+    int r;
+
+    *ret_problem = (struct yaml_problem){.line = first_line, .column = 1};
+    if (!b)
+        return errmsg_set(&ret_problem->msg, -ENOMEM, "no memory left for this document");
+    *b = (struct builder){.arena = arena, .first_line = first_line, .problem = ret_problem};
+    b->syntax = syntax == JSON ? "JSON" : "YAML";
+    cfg.flags |= syntax == JSON ? FYPCF_JSON_FORCE : FYPCF_JSON_NONE;
+    r = check_bytes(b, text);
+    if (r == 0 && text.len) {
+        cfg.diag = fy_diag_create(&diag_cfg);
+        if (cfg.diag) {
+            fy_diag_set_collect_errors(cfg.diag, true);
+            b->parser = fy_parser_create(&cfg);
+        }
+        r = b->parser && fy_parser_set_string(b->parser, text.ptr, text.len) == 0 ? build(b, cfg.diag) : no_memory(b);
+        fy_parser_destroy(b->parser);
+        fy_diag_destroy(cfg.diag);
+    }
+    if (r == 0)
+        *ret_root = b->root && b->root->kind == YAML_NULL ? NULL : b->root;
+    free(b);
+    return r;
+}
+
+/* ---- the tree ---- */
+
+const struct yaml_node *yaml_get(const struct yaml_node *node, struct slice key)
+{
+    if (!node || node->kind != YAML_MAP)
+        return NULL;
+    for (const struct yaml_item *item = node->items; item; item = item->next)
+        if (slice_eq(item->key, key))
+            return item->value;
+    return NULL;
+}
+
+const char *yaml_kind_name(enum yaml_kind kind)
+{
+    static const char *const names[] = {
+        [YAML_NULL] = "nothing",     [YAML_BOOLEAN] = "a boolean", [YAML_INTEGER] = "a number",
+        [YAML_NUMBER] = "a number",  [YAML_STRING] = "a text",     [YAML_LIST] = "a list",
+        [YAML_MAP] = "a map",
+    };
+
+    return names[kind];
+}
+
+static void mix(uint64_t digest[2], const void *bytes, size_t len)
+{
+    digest[0] = siphash13(bytes, len, digest[0], 0x6b756265);
+    digest[1] = siphash13(bytes, len, digest[1], 0x79616d6c);
+}
+
+void yaml_digest(const struct yaml_node *node, uint64_t ret_digest[2])
+{
+    uint64_t digest[2] = {(uint64_t)node->kind, node->count};
+
+    switch (node->kind) {
+    case YAML_NULL:
+        break;
+    case YAML_BOOLEAN:
+        mix(digest, &node->boolean, sizeof(node->boolean));
+        break;
+    case YAML_INTEGER:
+        mix(digest, &node->integer, sizeof(node->integer));
+        break;
+    case YAML_NUMBER:
+    case YAML_STRING:
+        mix(digest, node->text.ptr, node->text.len);
+        break;
+    case YAML_LIST:
+    case YAML_MAP:
+        for (const struct yaml_item *item = node->items; item; item = item->next) {
+            uint64_t below[2];
+
+            yaml_digest(item->value, below);
+            mix(digest, item->key.ptr, item->key.len);
+            mix(digest, below, sizeof(below));
+        }
+    }
+    mix(digest, &node->kind, sizeof(node->kind));
+    ret_digest[0] = digest[0];
+    ret_digest[1] = digest[1];
+}
