@@ -121,10 +121,15 @@ void chain_add_page(struct chain *chain, struct page *page)
     chain->len += page->end - page->start;
 }
 
-/* Takes the pages behind `last` off again; what was appended there is forgotten. */
-static void cut_back(struct chain *chain, struct page *last, uint32_t end, size_t len)
+struct chain_mark chain_mark(struct chain *chain)
 {
-    struct page *extra = last ? last->next : chain->first;
+    drop_unused_room(chain);
+    return (struct chain_mark){chain->last, chain->last ? chain->last->end : 0, chain->len};
+}
+
+void chain_cut(struct chain *chain, struct chain_mark mark)
+{
+    struct page *extra = mark.last ? mark.last->next : chain->first;
 
     while (extra) {
         struct page *next = extra->next;
@@ -132,28 +137,26 @@ static void cut_back(struct chain *chain, struct page *last, uint32_t end, size_
         page_return(chain->pool, extra);
         extra = next;
     }
-    if (last) {
-        last->next = NULL;
-        last->end = end;
+    if (mark.last) {
+        mark.last->next = NULL;
+        mark.last->end = mark.end;
     } else {
         chain->first = NULL;
     }
-    chain->last = last;
-    chain->len = len;
+    chain->last = mark.last;
+    chain->len = mark.len;
 }
 
 int chain_add(struct chain *chain, struct slice bytes)
 {
-    struct page *last = chain->last;
-    uint32_t end = last ? last->end : 0;
-    size_t len = chain->len;
+    struct chain_mark mark = chain_mark(chain);
 
     while (bytes.len) {
         size_t room, part;
         char *to = chain_room(chain, 1, &room);
 
         if (!to) {
-            cut_back(chain, last, end, len);
+            chain_cut(chain, mark);
             return -ENOMEM;
         }
         part = bytes.len < room ? bytes.len : room;

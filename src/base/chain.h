@@ -63,6 +63,14 @@ char *chain_room(struct chain *chain, size_t least, size_t *ret_len);
 void chain_grew(struct chain *chain, size_t written);
 /* Copies all of the bytes in, over as many pages as it takes. 0 or -ENOMEM; then nothing was added. */
 int chain_add(struct chain *chain, struct slice bytes);
+/* Where the chain ends now, to be able to take back what is added from here on. Nothing may be dropped in between. */
+struct chain_mark {
+    struct page *last;
+    uint32_t end;
+    size_t len;
+};
+struct chain_mark chain_mark(struct chain *chain);
+void chain_cut(struct chain *chain, struct chain_mark mark);
 /* Moves the page with its bytes to the end; the chain owns it now. It must come from the chain's pool. */
 void chain_add_page(struct chain *chain, struct page *page);
 /* Moves all of `from` to the end of `to`; both borrow from the same pool. */

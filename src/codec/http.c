@@ -53,7 +53,7 @@ static enum http_token match(struct slice name, const uint8_t *candidates)
     return HTTP_TOKEN_OTHER;
 }
 
-enum http_token http_token_of(struct slice name)
+static enum http_token match_length(struct slice name)
 {
 #define LIST(...) match(name, (const uint8_t[]){__VA_ARGS__, 0})
     switch (name.len) {
@@ -81,34 +81,28 @@ enum http_token http_token_of(struct slice name)
         return LIST(HTTP_TOKEN_CONTENT_LENGTH, HTTP_TOKEN_HTTP2_SETTINGS, HTTP_TOKEN_L5D_ORIG_PROTO,
                     HTTP_TOKEN_L5D_REQUIRE_ID);
     case 15:
-        if (slice_eq_nocase(name, tokens[HTTP_TOKEN_L5D_PROXY_ERROR].name))
-            return HTTP_TOKEN_L5D_PROXY_ERROR;
-        break;
+        return LIST(HTTP_TOKEN_L5D_PROXY_ERROR);
     case 16:
-        if (slice_eq_nocase(name, tokens[HTTP_TOKEN_PROXY_CONNECTION].name))
-            return HTTP_TOKEN_PROXY_CONNECTION;
-        if (slice_eq_nocase(name, tokens[HTTP_TOKEN_L5D_DST_OVERRIDE].name))
-            return HTTP_TOKEN_L5D_DST_OVERRIDE;
-        break;
+        return LIST(HTTP_TOKEN_PROXY_CONNECTION, HTTP_TOKEN_L5D_DST_OVERRIDE);
     case 17:
-        if (slice_eq_nocase(name, tokens[HTTP_TOKEN_TRANSFER_ENCODING].name))
-            return HTTP_TOKEN_TRANSFER_ENCODING;
-        if (slice_eq_nocase(name, tokens[HTTP_TOKEN_L5D_DST_CANONICAL].name))
-            return HTTP_TOKEN_L5D_DST_CANONICAL;
-        break;
+        return LIST(HTTP_TOKEN_TRANSFER_ENCODING, HTTP_TOKEN_L5D_DST_CANONICAL);
     case 20:
-        if (slice_eq_nocase(name, tokens[HTTP_TOKEN_L5D_PROXY_CONNECTION].name))
-            return HTTP_TOKEN_L5D_PROXY_CONNECTION;
-        break;
+        return LIST(HTTP_TOKEN_L5D_PROXY_CONNECTION);
     case 22:
         return LIST(HTTP_TOKEN_GRPC_RETRY_PUSHBACK_MS);
     default:
-        break;
+        return HTTP_TOKEN_OTHER;
     }
 #undef LIST
-    if (slice_eq_nocase(slice_take(name, 10), SLICE_LIT("l5d-proxy-")))
+}
+
+enum http_token http_token_of(struct slice name)
+{
+    enum http_token token = match_length(name);
+
+    if (token == HTTP_TOKEN_OTHER && slice_eq_nocase(slice_take(name, 10), SLICE_LIT("l5d-proxy-")))
         return HTTP_TOKEN_L5D_PROXY_OTHER;
-    return HTTP_TOKEN_OTHER;
+    return token;
 }
 
 struct slice http_token_name(enum http_token token)

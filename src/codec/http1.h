@@ -94,9 +94,9 @@ ssize_t http1_parse_response(struct slice bytes, unsigned asked, struct http1_sc
 
 /*
  * Takes out what belongs to one connection (RFC 9110 section 7.6.1): hop-by-hop fields and those that Connection
- * nominates. Nominating a field that is never one hop's (Host, Content-Length, Cookie, Authorization, l5d-* ...) does nothing.
- * Of TE only `trailers` remains, which HTTP/2 allows too; Upgrade remains if `keep_upgrade`. What Connection and
- * Transfer-Encoding said is in the framing.
+ * nominates. Nominating a field that is never one hop's (Host, Content-Length, Cookie, Authorization, l5d-* ...) does
+ * nothing. Of TE only `trailers` remains, which HTTP/2 allows too; Upgrade remains if `keep_upgrade`. What Connection
+ * and Transfer-Encoding said is in the framing.
  */
 void http1_strip_hop(struct http_head *head, bool keep_upgrade);
 
@@ -110,7 +110,7 @@ enum http1_chunked_state {
     HTTP1_CHUNKED_DATA,      /* `left` bytes to come */
     HTTP1_CHUNKED_DATA_CR,   /* behind the data */
     HTTP1_CHUNKED_DATA_LF,
-    HTTP1_CHUNKED_TRAILERS,  /* behind the last chunk: go on with http1_parse_trailers() */
+    HTTP1_CHUNKED_TRAILERS, /* behind the last chunk: go on with http1_parse_trailers() */
     HTTP1_CHUNKED_FAILED
 };
 
@@ -140,9 +140,9 @@ ssize_t http1_parse_trailers(struct slice bytes, struct http1_scan *scan, struct
  * A head into the chain. Field names and their order are kept; what belongs to the connection is written from the
  * framing instead of the fields: body and length, close, keep_alive (for HTTP/1.0), upgrade (with the head's Upgrade
  * field), te_trailers, expect stays a field. Host has the head's authority. The version on the wire is HTTP/1.1 unless
- * head->version is HTTP_1_0. With HTTP1_BODY_NONE a response keeps its own Content-Length (HEAD, 304), a request that has one says 0.
- * Returns 0, -ENOMEM, or -EINVAL when a name, value, target or method could not be read back as it is; then
- * nothing was written.
+ * head->version is HTTP_1_0. With HTTP1_BODY_NONE a response keeps its own Content-Length (HEAD, 304), a request that
+ * has one says 0. Returns 0, -ENOMEM, or -EINVAL when a name, value, target or method could not be read back as it is;
+ * then nothing was written.
  */
 int http1_write_request(struct chain *out, const struct http_head *head, const struct http1_framing *framing);
 /* framing->reason is the phrase if it is not empty. */
