@@ -56,8 +56,8 @@ int tools_find(enum firewall_mode mode, int version, const char *search, tools_p
     snprintf(save, sizeof(save), "%stables%s-save", family, infix[mode]);
     if (!find(search, restore, probe, tools.restore) || !find(search, save, probe, tools.save))
         return errmsg_set(msg, -ENOENT,
-                          "%s and %s were not found in %s%s%s; install iptables, or choose another --iptables-mode",
-                          restore, save, search ? search : "", search ? " or " : "", system_folders);
+                          "%s and %s were not found in PATH or %s; install iptables, or choose another --iptables-mode",
+                          restore, save, system_folders);
     *ret_tools = tools;
     return 0;
 }
