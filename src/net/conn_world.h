@@ -96,6 +96,8 @@ struct world {
     unsigned shed;        /* requests that on_stream refused */
     bool refuse_all;
     void (*on_head)(struct party *party);
+    /* Instead of making parties: serves the stream in another way. */
+    struct arena *(*on_stream)(struct world *world, struct http_server *server, struct http_stream *stream);
     size_t server_take_each, server_take_left; /* given to each new party */
 };
 

@@ -42,7 +42,7 @@ enum grpc_status {
     GRPC_UNAUTHENTICATED = 16,
 };
 
-const char *grpc_status_name(int status); /* "NotFound" ...; "Unknown" for others */
+const char *grpc_code_name(int status); /* "NotFound" ...; "Unknown" for others */
 
 /* --- client --- */
 
@@ -89,7 +89,10 @@ struct grpc_server_call_events {
     void (*on_gone)(struct grpc_server_call *call);    /* the peer left; the call is freed after this returns */
 };
 
-/* For http_server_events.on_stream: serves the stream as a call of one of the services. NULL: shed. */
+/*
+ * For http_server_events.on_stream: serves the stream as a call of one of the services, an array that lives as long
+ * as the calls. The deadline of grpc-timeout is kept here (on_gone). NULL: shed.
+ */
 struct arena *grpc_serve(struct http_server *server, struct http_stream *stream, struct loop *loop,
                          const struct grpc_service *const *services, unsigned count);
 void grpc_server_call_bind(struct grpc_server_call *call, const struct grpc_server_call_events *events, void *owner,
@@ -97,6 +100,10 @@ void grpc_server_call_bind(struct grpc_server_call *call, const struct grpc_serv
 void *grpc_server_call_owner(const struct grpc_server_call *call);
 /* The peer's request head, for metadata; valid until grpc_finish(). */
 const struct http_head *grpc_server_call_head(const struct grpc_server_call *call);
+/*
+ * 0; -ENOBUFS when the queue is full (an empty one takes any message); -EMSGSIZE; any other error: the stream is
+ * broken or memory is out, and all that is left to do is grpc_finish().
+ */
 int grpc_reply(struct grpc_server_call *call, struct slice message);
 /* Ends the call behind what was queued; it is freed, on_gone will not come. `text` may be empty. */
 void grpc_finish(struct grpc_server_call *call, int status, struct slice text);

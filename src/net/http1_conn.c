@@ -423,6 +423,7 @@ int http1_conn_init(struct http1_conn *conn, struct io_stack *stack, bool is_ser
 
 void http1_conn_release(struct http1_conn *conn)
 {
+    http1_tell_reset(conn, (struct http_reset){HTTP_ERROR_CLOSED, 0, "the connection was given up"});
     task_cancel(&conn->run);
     task_cancel(&conn->flush);
     timer_release(conn->loop, &conn->upkeep);

@@ -38,7 +38,10 @@ int http1_server_new(struct io_stack *stack, const struct http_server_limits *li
 void http1_server_ready(struct http_server *server); /* the stack's readiness changed */
 /* Ends after the response that is running, at once when idle. */
 void http1_server_drain(struct http_server *server);
-/* Frees it; every stream is over without an event. Not from inside its own events: from a task or disposal. */
+/*
+ * Frees it; a stream that runs gets on_reset (HTTP_ERROR_CLOSED), inside this call, and is gone after it, released or
+ * not. Not from inside its own events: from a task or disposal. NULL is allowed. So for all four *_free().
+ */
 void http1_server_free(struct http_server *server);
 
 int http1_client_new(struct io_stack *stack, const struct http_client_limits *limits,

@@ -256,21 +256,6 @@ static void flush(struct task *task)
 
 /* --- the end --- */
 
-/* A client's stream that was opened and has sent no head is unknown to the engine. */
-static void reset_unsent(struct http2_conn *conn)
-{
-    for (struct list *link = conn->streams.next; link != &conn->streams;) {
-        struct http2_stream *s = CONTAINER_OF(link, struct http2_stream, link);
-
-        link = link->next;
-        if (s->over || s->h2)
-            continue;
-        s->over = true;
-        s->stream.events->on_reset(&s->stream, conn->why);
-        link = conn->streams.next; /* the owner may have released others */
-    }
-}
-
 void http2_end(struct http2_conn *conn, struct http_reset why)
 {
     if (conn->state != HTTP2_OPEN)
@@ -283,7 +268,7 @@ void http2_end(struct http2_conn *conn, struct http_reset why)
     if (conn->eof || conn->stack->error || io_shutdown(conn->stack) < 0)
         conn->eof = true;
     h2_close(&conn->h2);
-    reset_unsent(conn);
+    http2_streams_reset(conn, true);
     chain_clear(&conn->out);
 }
 
@@ -405,6 +390,8 @@ int http2_conn_init(struct http2_conn *conn, struct io_stack *stack, bool is_ser
 
 void http2_conn_release(struct http2_conn *conn)
 {
+    conn->why = (struct http_reset){HTTP_ERROR_CLOSED, 0, "the connection was given up"};
+    http2_streams_reset(conn, false);
     task_cancel(&conn->run);
     task_cancel(&conn->flush);
     task_cancel(&conn->recycle);

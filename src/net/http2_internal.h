@@ -105,6 +105,8 @@ void http2_starve(struct http2_conn *conn);
 /* Tells the streams whose data found no page to try again. */
 void http2_feed_starved(struct http2_conn *conn);
 struct http2_stream *http2_stream_new(struct http2_conn *conn);
+/* on_reset to all that are not over; or only to those that have sent no head, which the engine does not know. */
+void http2_streams_reset(struct http2_conn *conn, bool unsent_only);
 /* Frees what is kept for the next streams. */
 void http2_stream_trim(struct http2_conn *conn);
 void http2_streams_free(struct http2_conn *conn);

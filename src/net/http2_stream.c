@@ -97,6 +97,21 @@ static void tell_reset(struct http2_stream *s, struct http_reset reset)
     s->stream.events->on_reset(&s->stream, reset);
 }
 
+void http2_streams_reset(struct http2_conn *conn, bool unsent_only)
+{
+    struct list *link = conn->streams.next;
+
+    while (link != &conn->streams) {
+        struct http2_stream *s = CONTAINER_OF(link, struct http2_stream, link);
+
+        link = link->next;
+        if (s->over || (unsent_only && s->h2))
+            continue;
+        tell_reset(s, conn->why);
+        link = conn->streams.next; /* the owner may have released others */
+    }
+}
+
 static struct arena *head_arena(struct h2_stream *h2)
 {
     struct http2_stream *s = h2->user;

@@ -428,11 +428,11 @@ static void test_connection_lost(void **state)
         if (by_client) {
             world.protocol->client_free(world.client.client);
             world.client.client = NULL;
-            party->stream = NULL;
+            assert_true(party->was_reset);
         } else {
             world.protocol->server_free(world.server.server);
             world.server.server = NULL;
-            server->stream = NULL;
+            assert_true(server->was_reset);
         }
         settle(&world);
         if (!by_client)

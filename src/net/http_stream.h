@@ -107,7 +107,10 @@ struct http_server_events {
     struct arena *(*on_stream)(struct http_server *server, struct http_stream *stream);
     /* The connection refused bad input by itself with this status (400, 414, 431 ...; 0: HTTP/2 GOAWAY). For counters and logs. */
     void (*on_refused)(struct http_server *server, int status, const char *detail);
-    /* The connection is over: all streams have ended and the io stack may be closed. Called once, from a task. */
+    /*
+     * The connection is over: all streams have ended and were released, and the io stack may be closed (with a reset
+     * when there is an error, so that nobody takes a cut body for a whole one). Called once, from a task.
+     */
     void (*on_closed)(struct http_server *server, struct http_reset reset);
 };
 
@@ -141,7 +144,8 @@ enum http_client_state {
 struct http_client;
 
 struct http_client_events {
-    void (*on_state)(struct http_client *client); /* the state changed; from a task. CLOSED comes once and last */
+    /* The state changed other than by open() and drain(); from a task. CLOSED comes once and last, when all streams were released. */
+    void (*on_state)(struct http_client *client);
 };
 
 struct http_client {
