@@ -1,0 +1,30 @@
+/*
+ * What a client speaks, from its first bytes: HTTP/2, HTTP/1, or something else
+ * that is carried as it is. TLS is recognised before, by client_hello.h.
+ *
+ * It is HTTP/2 if the connection begins with the preface of RFC 9113 section
+ * 3.4. It is HTTP/1 if it begins with a token and a space and, later on that line
+ * (up to LIMIT_HTTP_START_LINE), " HTTP/"; or with a registered method, a space
+ * and "/", "*" or "http". Empty lines in front are passed over, since servers
+ * behind us may do so too: what such a server would take for a request must not
+ * travel around the policy as opaque bytes. Whether the request is well-formed is
+ * not asked here: HTTP that is malformed is answered 400.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "base/slice.h"
+
+enum detected {
+    DETECT_MORE,   /* cannot be said yet */
+    DETECT_HTTP1,  /* or an attempt at it */
+    DETECT_HTTP2,  /* the whole preface is there */
+    DETECT_OPAQUE, /* anything else */
+};
+
+/*
+ * `bytes` are all so far, from the connection's first. *seen is 0 at the first call and remembers what need not be
+ * looked at again. Any amount of bytes is fine; never more than LIMIT_HTTP_START_LINE are needed.
+ */
+enum detected detect_http(struct slice bytes, size_t *seen);
