@@ -1,6 +1,10 @@
 #include "netfilter/firewall.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/duration.h"
 #include "base/limits.h"
@@ -114,6 +118,31 @@ static int restore(const struct firewall *firewall, struct slice text, struct er
     return r;
 }
 
+/*
+ * One of us at a time in this namespace: between reading and changing, another could add a second jump. The lock is on
+ * the namespace itself, so it needs no writable folder and goes with its holder.
+ */
+static int lock_namespace(int64_t wait_ns, struct errmsg *msg, int *ret_fd)
+{
+    static const struct timespec pause = {0, 10 * NS_PER_MS};
+    int fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return errmsg_set(msg, -errno, "cannot open /proc/thread-self/ns/net: %s; is /proc mounted?", strerror(errno));
+    for (; flock(fd, LOCK_EX | LOCK_NB) < 0; wait_ns -= pause.tv_nsec) {
+        if ((errno != EWOULDBLOCK && errno != EINTR) || wait_ns <= 0) {
+            int r = -errno;
+
+            close(fd);
+            return errmsg_set(msg, r, "another linkerd-init is changing the rules of this network namespace (%s): try "
+                              "again, or pass --use-wait-flag", strerror(-r));
+        }
+        nanosleep(&pause, NULL);
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
 static int same(const struct redirect *redirect, int version, const struct saved *saved, bool *ret_same)
 {
     bool all = true;
@@ -176,8 +205,8 @@ static int check_installed(const struct firewall *firewall, const struct redirec
     return r;
 }
 
-int firewall_install(const struct firewall *firewall, const struct redirect *redirect, struct errmsg *msg,
-                     bool *ret_changed)
+static int install_locked(const struct firewall *firewall, const struct redirect *redirect, struct errmsg *msg,
+                          bool *ret_changed)
 {
     struct buffer text, change;
     struct saved saved;
@@ -203,7 +232,19 @@ int firewall_install(const struct firewall *firewall, const struct redirect *red
     return r;
 }
 
-int firewall_remove(const struct firewall *firewall, struct errmsg *msg, bool *ret_changed)
+int firewall_install(const struct firewall *firewall, const struct redirect *redirect, struct errmsg *msg,
+                     bool *ret_changed)
+{
+    int lock, r = lock_namespace(firewall->wait_ns, msg, &lock);
+
+    if (r < 0)
+        return r;
+    r = install_locked(firewall, redirect, msg, ret_changed);
+    close(lock);
+    return r;
+}
+
+static int remove_locked(const struct firewall *firewall, struct errmsg *msg, bool *ret_changed)
 {
     struct buffer text, change;
     struct saved saved;
@@ -221,5 +262,16 @@ int firewall_remove(const struct firewall *firewall, struct errmsg *msg, bool *r
         *ret_changed = change.len > 0;
     buffer_release(&change);
     buffer_release(&text);
+    return r;
+}
+
+int firewall_remove(const struct firewall *firewall, struct errmsg *msg, bool *ret_changed)
+{
+    int lock, r = lock_namespace(firewall->wait_ns, msg, &lock);
+
+    if (r < 0)
+        return r;
+    r = remove_locked(firewall, msg, ret_changed);
+    close(lock);
     return r;
 }

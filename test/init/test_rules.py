@@ -204,6 +204,20 @@ def test_repeated(network, init, mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_several_at_once(network, binaries, programs, mode):
+    """Eight at the same time: all succeed, and the rules are there once."""
+    host = network.host()
+    argv = [binaries["linkerd-init"], "--iptables-mode", mode, *PORTS, "--use-wait-flag"]
+    for program in [programs.start(argv, namespace=host) for _ in range(8)]:
+        assert program.wait_exit() == 0, program.output
+    for family in FAMILIES:
+        lines = saved(host, mode, family)
+        assert sum("-j PROXY_INIT_REDIRECT" in line for line in lines) == 1
+        assert sum("-j PROXY_INIT_OUTPUT" in line for line in lines) == 1
+        assert sum(line.startswith("-A PROXY_INIT") for line in lines) == 3
+
+
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_surplus_jumps_and_foreign_rules(network, init, mode, family):
     """A doubled jump becomes single; what others have in the table stays, in place, through making and removing."""
