@@ -201,7 +201,6 @@ static int commit_identity(struct directory *directory, struct identity *identit
 {
     int r;
 
-    choose_winner(identity);
     r = identity->winner ? put_winner(directory, identity) : remove_stored(directory, identity);
     if (r < 0)
         return r;
@@ -213,17 +212,29 @@ static int commit_identity(struct directory *directory, struct identity *identit
     return 0;
 }
 
-int directory_commit(struct directory *directory)
+static int commit_those(struct directory *directory, bool that_stay)
 {
     int result = 0;
 
     LIST_FOR_EACH (link, &directory->touched) {
-        int r = commit_identity(directory, CONTAINER_OF(link, struct identity, touched));
+        struct identity *identity = CONTAINER_OF(link, struct identity, touched);
+        int r = 0;
 
+        choose_winner(identity);
+        if ((identity->winner != NULL) == that_stay)
+            r = commit_identity(directory, identity);
         if (r < 0 && result == 0)
             result = r;
     }
     return result;
+}
+
+/* What is new comes before what goes, so that a Pod under another name leaves no moment without either. */
+int directory_commit(struct directory *directory)
+{
+    int put = commit_those(directory, true), removed = commit_those(directory, false);
+
+    return put < 0 ? put : removed;
 }
 
 /* ---- questions ---- */

@@ -265,6 +265,7 @@ static void set_object(struct directory *directory, struct entry *entry)
         kube_object_unref(claim->object);
         claim->object = entry->object;
         claim->told = false;
+        list_remove(&entry->identity->touched); /* to the end: the store hears in the order of the file */
         directory_touch(directory, entry->identity);
     }
     entry->object = NULL;
