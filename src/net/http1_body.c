@@ -25,6 +25,11 @@ bool http1_exchange_is_over(const struct http1_conn *conn)
     return conn->rx == HTTP1_RX_DONE && conn->tx == HTTP1_TX_DONE && !conn->active;
 }
 
+bool http1_is_discarding(const struct http1_conn *conn)
+{
+    return !conn->active && conn->tx == HTTP1_TX_DONE && conn->rx != HTTP1_RX_HEAD && conn->rx != HTTP1_RX_DONE;
+}
+
 void http1_tell_reset(struct http1_conn *conn, struct http_reset reset)
 {
     if (!conn->active || conn->over)
@@ -408,6 +413,7 @@ static void release(struct http_stream *stream)
         conn->server.streams = 0;
     else
         conn->client.streams = 0;
+    conn->since_ns = conn->loop->now_ns;
     task_wake(conn->loop, &conn->run);
 }
 

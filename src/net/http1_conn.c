@@ -9,6 +9,7 @@ enum { READS_PER_TURN = 4, BIG_HEAD = LIMIT_HTTP_START_LINE + LIMIT_HTTP_HEAD + 
 
 static const int64_t FLUSH_NS = 30 * NS_PER_S;  /* for a peer that reads nothing of the last response */
 static const int64_t LINGER_NS = 1 * NS_PER_S;  /* for its end after ours */
+static const int64_t DISCARD_NS = 10 * NS_PER_S; /* for the rest of a body that nobody wants */
 static const int64_t STARVED_RETRY_NS = 10 * NS_PER_MS;
 
 /* --- input --- */
@@ -176,6 +177,8 @@ static int64_t next_deadline(const struct http1_conn *conn)
         return conn->loop->now_ns + STARVED_RETRY_NS;
     if (conn->active)
         return INT64_MAX;
+    if (http1_is_discarding(conn))
+        return conn->since_ns + DISCARD_NS;
     if (conn->head_begun)
         return conn->head_timeout_ns ? conn->since_ns + conn->head_timeout_ns : INT64_MAX;
     return conn->idle_timeout_ns ? conn->since_ns + conn->idle_timeout_ns : INT64_MAX;
@@ -282,7 +285,7 @@ void http1_end(struct http1_conn *conn, struct http_reset why)
     task_wake(conn->loop, &conn->run);
 }
 
-static bool time_is_up(const struct http1_conn *conn)
+bool http1_time_is_up(const struct http1_conn *conn)
 {
     return conn->loop->now_ns >= next_deadline(conn);
 }
@@ -295,15 +298,15 @@ static void finish(struct http1_conn *conn)
 
         if (r == 0)
             r = conn->shut ? 0 : io_shutdown(conn->stack);
-        if (r == -EAGAIN && !time_is_up(conn))
+        if (r == -EAGAIN && !http1_time_is_up(conn))
             return;
-        conn->state = r == 0 ? HTTP1_LINGERING : HTTP1_OVER;
+        conn->state = r == 0 && conn->is_server ? HTTP1_LINGERING : HTTP1_OVER; /* a client has heard all */
         conn->since_ns = conn->loop->now_ns;
     }
     if (conn->state == HTTP1_LINGERING) {
         if (!conn->eof)
             discard_input(conn);
-        if (conn->eof || time_is_up(conn))
+        if (conn->eof || http1_time_is_up(conn))
             conn->state = HTTP1_OVER;
     }
     if (conn->state != HTTP1_OVER || conn->active)

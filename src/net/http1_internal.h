@@ -110,6 +110,8 @@ struct slice http1_input(const struct http1_conn *conn);
 void http1_input_drop(struct http1_conn *conn, size_t n);
 void http1_wake_flush(struct http1_conn *conn);
 void http1_set_upkeep(struct http1_conn *conn);
+/* What `upkeep` waits for in the present state has come. */
+bool http1_time_is_up(const struct http1_conn *conn);
 /* The exchange that runs gets on_reset. Without an error what was sent goes out first and the end is orderly. */
 void http1_end(struct http1_conn *conn, struct http_reset why);
 /* The reason when the peer's end came too early. */
@@ -126,6 +128,8 @@ bool http1_begin_body(struct http1_conn *conn, const struct http1_framing *frami
 void http1_begin_exchange(struct http1_conn *conn);
 /* Both directions have ended and the owner has released the stream. */
 bool http1_exchange_is_over(const struct http1_conn *conn);
+/* Server: the response is sent and its owner gone, but the request's body is still to be read away. */
+bool http1_is_discarding(const struct http1_conn *conn);
 void http1_tell_reset(struct http1_conn *conn, struct http_reset reset);
 
 /* http1_server.c, http1_client.c */

@@ -147,6 +147,10 @@ static bool process(struct http1_conn *conn)
         http1_end(conn, (struct http_reset){HTTP_ERROR_RESET, 0, "reset by the owner"});
         return false;
     }
+    if (http1_is_discarding(conn) && (conn->close_after || http1_time_is_up(conn))) {
+        http1_end(conn, (struct http_reset){HTTP_ERROR_NONE, 0, NULL}); /* lingering reads some of the rest */
+        return false;
+    }
     switch (conn->rx) {
     case HTTP1_RX_HEAD: return receive_head(conn);
     case HTTP1_RX_DONE: return next_request(conn);

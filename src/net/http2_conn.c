@@ -265,8 +265,8 @@ void http2_end(struct http2_conn *conn, struct http_reset why)
         (void)io_write_chain(conn->stack, &conn->out);
     conn->state = HTTP2_LINGERING;
     conn->linger_ns = conn->loop->now_ns + LINGER_NS;
-    if (conn->eof || conn->stack->error || io_shutdown(conn->stack) < 0)
-        conn->eof = true;
+    if (!conn->is_server || conn->eof || conn->stack->error || io_shutdown(conn->stack) < 0)
+        conn->eof = true; /* a client has heard all that it wants to hear */
     h2_close(&conn->h2);
     http2_streams_reset(conn, true);
     chain_clear(&conn->out);
@@ -274,10 +274,11 @@ void http2_end(struct http2_conn *conn, struct http_reset why)
 
 static struct http_reset reason_of_eof(const struct http2_conn *conn)
 {
+    /* Nobody lost anything; a peer that closes in answer to GOAWAY may do so with a reset. */
+    if (streams_open(conn) == 0 && (conn->drain != HTTP2_DRAIN_NO || (conn->is_server && !conn->stack->error)))
+        return (struct http_reset){HTTP_ERROR_NONE, 0, NULL};
     if (conn->stack->error)
         return (struct http_reset){HTTP_ERROR_CLOSED, (uint32_t)-conn->stack->error, "the connection broke"};
-    if (streams_open(conn) == 0 && (conn->is_server || conn->drain != HTTP2_DRAIN_NO))
-        return (struct http_reset){HTTP_ERROR_NONE, 0, NULL};
     return (struct http_reset){HTTP_ERROR_CLOSED, 0, "the peer closed the connection"};
 }
 
