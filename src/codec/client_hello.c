@@ -83,8 +83,11 @@ static bool may_be_hello(struct slice bytes)
 {
     const unsigned char *b = (const unsigned char *)bytes.ptr;
 
-    return (bytes.len < 1 || b[0] == RECORD_HANDSHAKE) && (bytes.len < 2 || b[1] == 3) &&
-           (bytes.len < 3 || b[2] <= 4) && (bytes.len < 6 || b[5] == HANDSHAKE_CLIENT_HELLO);
+    if ((bytes.len >= 1 && b[0] != RECORD_HANDSHAKE) || (bytes.len >= 2 && b[1] != 3) || (bytes.len >= 3 && b[2] > 4))
+        return false;
+    if (bytes.len >= RECORD_HEAD && (record_length(b) == 0 || record_length(b) > RECORD_MAX))
+        return false;
+    return bytes.len <= RECORD_HEAD || b[RECORD_HEAD] == HANDSHAKE_CLIENT_HELLO;
 }
 
 /*

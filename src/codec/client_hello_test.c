@@ -192,8 +192,8 @@ static void others(void **state)
     } first[] = {
         {L(""), CLIENT_HELLO_MORE},
         {L("\x16"), CLIENT_HELLO_MORE},
-        {L("\x16\x03\x03\xff\xff"), CLIENT_HELLO_MALFORMED}, /* record too long */
-        {L("\x16\x03\x03\x00\x00"), CLIENT_HELLO_MALFORMED}, /* empty record */
+        {L("\x16\x03\x03\xff\xff"), CLIENT_HELLO_NOT_TLS}, /* record too long */
+        {L("\x16\x03\x03\x00\x00"), CLIENT_HELLO_NOT_TLS}, /* empty record */
         {L("\x16\x03\x01\x00\x05\x01"), CLIENT_HELLO_MORE},
         {L("\x16\x03\x01\x00\x05\x02"), CLIENT_HELLO_NOT_TLS}, /* ServerHello */
         {L("\x16\x03\x05"), CLIENT_HELLO_NOT_TLS},
