@@ -49,7 +49,7 @@ struct sys_ops {
     /* A listening socket; IPv6 ones take IPv4 too when bound to [::]. A backlog of 0: the system's maximum. */
     int (*listen)(struct sys *sys, struct addr addr, int backlog);
     int (*accept)(struct sys *sys, int listener, struct addr *ret_peer);
-    /* Starts to connect: a descriptor that becomes writable when it has ended; connect_result() tells how. */
+    /* Starts to connect: a descriptor that becomes writable when it has ended; connect_result() tells how (-EINPROGRESS: not yet). */
     int (*connect)(struct sys *sys, struct addr addr);
     int (*connect_result)(struct sys *sys, int fd);
     int (*set_options)(struct sys *sys, int fd, const struct socket_options *options);

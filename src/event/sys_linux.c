@@ -125,9 +125,16 @@ static int linux_connect_result(struct sys *sys, int fd)
     int error = 0;
     socklen_t len = sizeof(error);
 
+    struct sockaddr_storage sa;
+
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
         return -errno;
-    return -error;
+    if (error)
+        return -error;
+    len = sizeof(sa);
+    if (getpeername(fd, (struct sockaddr *)&sa, &len) < 0)
+        return errno == ENOTCONN ? -EINPROGRESS : -errno;
+    return 0;
 }
 
 static int linux_set_options(struct sys *sys, int fd, const struct socket_options *options)

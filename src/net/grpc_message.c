@@ -206,7 +206,7 @@ int grpc_status_of_reset(uint32_t h2_code)
     }
 }
 
-const char *grpc_status_name(int status)
+const char *grpc_code_name(int status)
 {
     static const char *const names[] = {
         "OK", "Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound", "AlreadyExists",

@@ -124,11 +124,11 @@ static void test_timeouts(void **state)
 
 static void test_statuses(void **state)
 {
-    assert_string_equal(grpc_status_name(GRPC_OK), "OK");
-    assert_string_equal(grpc_status_name(GRPC_NOT_FOUND), "NotFound");
-    assert_string_equal(grpc_status_name(GRPC_UNAUTHENTICATED), "Unauthenticated");
-    assert_string_equal(grpc_status_name(17), "Unknown");
-    assert_string_equal(grpc_status_name(-1), "Unknown");
+    assert_string_equal(grpc_code_name(GRPC_OK), "OK");
+    assert_string_equal(grpc_code_name(GRPC_NOT_FOUND), "NotFound");
+    assert_string_equal(grpc_code_name(GRPC_UNAUTHENTICATED), "Unauthenticated");
+    assert_string_equal(grpc_code_name(17), "Unknown");
+    assert_string_equal(grpc_code_name(-1), "Unknown");
     assert_int_equal(grpc_status_of_http(404), GRPC_UNIMPLEMENTED);
     assert_int_equal(grpc_status_of_http(503), GRPC_UNAVAILABLE);
     assert_int_equal(grpc_status_of_http(418), GRPC_UNKNOWN);

@@ -27,7 +27,7 @@ struct admin_conn {
     /* the request that is being served */
     struct http_stream *stream;
     struct arena arena;
-    struct http_head *head;
+    struct http_head head;
     struct buffer body;
     struct buffer out; /* what of the answer was not taken yet */
     size_t sent;
@@ -102,9 +102,9 @@ static void send(struct admin_conn *conn, struct admin_response *response)
     struct http_field fields[5];
     struct http_head head = {.version = HTTP_1_1, .status = (uint16_t)response->status, .fields = fields, .room = 5};
     char length[24];
-    bool packed = response->gzip && response->body.len > 1024 && accepts_gzip(conn->head) &&
+    bool packed = response->gzip && response->body.len > 1024 && accepts_gzip(&conn->head) &&
                   compress_body(&response->body) == 0;
-    bool no_body = slice_eq(conn->head->method, SLICE_LIT("HEAD"));
+    bool no_body = slice_eq(conn->head.method, SLICE_LIT("HEAD"));
     int n = snprintf(length, sizeof(length), "%zu", response->body.len);
 
     (void)http_append(&head, HTTP_TOKEN_CONTENT_TYPE, SLICE_LIT("content-type"), response->content_type);
@@ -139,14 +139,14 @@ static bool page_matches(const struct admin_page *page, struct slice path)
 
 static void answer(struct admin_conn *conn)
 {
-    size_t mark = slice_find(conn->head->path, '?');
+    size_t mark = slice_find(conn->head.path, '?');
     struct admin_request request = {
-        .method = conn->head->method,
-        .path = slice_take(conn->head->path, mark),
-        .query = slice_skip(conn->head->path, mark + 1),
+        .method = conn->head.method,
+        .path = slice_take(conn->head.path, mark),
+        .query = slice_skip(conn->head.path, mark + 1),
         .body = buffer_slice(&conn->body),
         .peer = conn->peer,
-        .head = conn->head,
+        .head = &conn->head,
     };
     struct admin_response response = {.status = 200, .content_type = SLICE_LIT("text/plain; charset=utf-8")};
     const struct admin_page *page = conn->admin->pages;
@@ -177,7 +177,7 @@ static void on_head(struct http_stream *stream, struct http_head *head, bool end
 {
     struct admin_conn *conn = stream->owner;
 
-    conn->head = head;
+    conn->head = *head;
     if (end)
         answer(conn);
 }

@@ -31,8 +31,9 @@
  * reads away the rest of a body, within limits). Streams are freed at the end of
  * the loop's turn. Everything is in the thread of the loop.
  *
- * The memory of an arriving head is in the arena that the owner gives: with
- * on_stream for a server, with open() for a client.
+ * The fields and texts of an arriving head are in the arena that the owner gives:
+ * with on_stream for a server, with open() for a client. The struct http_head is the
+ * connection's and valid during the event: copy it to keep it.
  */
 #pragma once
 

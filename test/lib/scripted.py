@@ -208,9 +208,9 @@ def authorization(networks=("0.0.0.0/0", "::/0"), tls=None, identities=(), suffi
     if tls is None:
         authz.authentication.unauthenticated.SetInParent()
     elif tls == "any":
-        authz.authentication.mesh_tls.unauthenticated.SetInParent()
+        authz.authentication.meshTLS.unauthenticated.SetInParent()
     else:
-        clients = authz.authentication.mesh_tls.clients
+        clients = authz.authentication.meshTLS.identities
         clients.SetInParent()
         for identity in identities:
             clients.identities.add().name = identity

@@ -1,0 +1,103 @@
+#include "proxy/forward.h"
+
+#include <errno.h>
+
+enum { ROUNDS_PER_TURN = 4 }; /* of up to LIMIT_FORWARD_AHEAD bytes each */
+
+static void half_init(struct forward_half *half, struct io_stack *from, struct io_stack *to)
+{
+    *half = (struct forward_half){.from = from, .to = to};
+    chain_init(&half->bytes, &from->loop->pages);
+}
+
+void forward_init(struct forward *forward, struct io_stack *first, struct io_stack *second)
+{
+    half_init(&forward->out, first, second);
+    half_init(&forward->back, second, first);
+    forward->failed_first = false;
+}
+
+void forward_release(struct forward *forward)
+{
+    chain_clear(&forward->out.bytes);
+    chain_clear(&forward->back.bytes);
+}
+
+/* Reads until the socket is empty or enough lies here: 0, -EAGAIN (the socket is empty), or an error. */
+static int fill(struct forward_half *half)
+{
+    while (!half->eof && half->bytes.len < LIMIT_FORWARD_AHEAD) {
+        size_t room;
+        char *to = chain_room(&half->bytes, LIMIT_BUFFER_PAGE / 4, &room);
+        ssize_t n;
+
+        if (!to)
+            return chain_empty(&half->bytes) ? -ENOMEM : 0;
+        n = io_read(half->from, to, room);
+        chain_grew(&half->bytes, n > 0 ? (size_t)n : 0);
+        if (n < 0)
+            return (int)n;
+        half->eof = n == 0;
+    }
+    return 0;
+}
+
+static int pass_end(struct forward_half *half)
+{
+    int r;
+
+    if (!half->eof || half->ended || !chain_empty(&half->bytes))
+        return 0;
+    r = io_shutdown(half->to);
+    if (r == -ENOTCONN || r == -EPIPE)
+        r = 0; /* it is gone already: nobody is there to be told */
+    half->ended = r == 0;
+    return r;
+}
+
+/* One round in one direction. *from_failed says whether an error came from the reading side. */
+static int half_run(struct forward_half *half, bool *from_failed)
+{
+    for (int round = 0; round < ROUNDS_PER_TURN; round++) {
+        int filled, written;
+
+        if (half->ended)
+            return 0;
+        filled = fill(half);
+        if (filled < 0 && filled != -EAGAIN) {
+            *from_failed = true;
+            return filled;
+        }
+        written = io_write_chain(half->to, &half->bytes);
+        if (written == 0)
+            written = pass_end(half);
+        *from_failed = false;
+        if (written < 0)
+            return written;
+        if (half->ended)
+            return 0;
+        if (filled == -EAGAIN)
+            return -EAGAIN;
+    }
+    return -EALREADY;
+}
+
+int forward_run(struct forward *forward)
+{
+    bool from_failed;
+    int out, back;
+
+    out = half_run(&forward->out, &from_failed);
+    if (out < 0 && out != -EAGAIN && out != -EALREADY) {
+        forward->failed_first = from_failed;
+        return out;
+    }
+    back = half_run(&forward->back, &from_failed);
+    if (back < 0 && back != -EAGAIN && back != -EALREADY) {
+        forward->failed_first = !from_failed;
+        return back;
+    }
+    if (out == -EALREADY || back == -EALREADY)
+        return -EALREADY;
+    return out == 0 && back == 0 ? 0 : -EAGAIN;
+}

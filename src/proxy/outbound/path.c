@@ -1,0 +1,260 @@
+#include <assert.h>
+#include <errno.h>
+
+#include "proxy/detect.h"
+#include "proxy/opaque.h"
+#include "proxy/outbound/outbound.h"
+#include "proxy/serve.h"
+
+static enum step_result take_original_dst(struct walker *walker, enum why why);
+static enum step_result discover(struct walker *walker, enum why why);
+static enum step_result choose_protocol(struct walker *walker, enum why why);
+static enum step_result detect_session(struct walker *walker, enum why why);
+static enum step_result choose_route(struct walker *walker, enum why why);
+static enum step_result balance_and_connect(struct walker *walker, enum why why);
+
+const struct step outbound_path[] = {
+    {"original-dst", take_original_dst}, /* learns dst */
+    {"discover", discover},              /* learns the view: profile and policy of dst */
+    {"protocol", choose_protocol},       /* what the policy says: SWITCH to opaque_path or http_path, or */
+    {"detect-http", detect_session},        /* what the bytes say */
+    {NULL, NULL},
+};
+
+static const struct step opaque_path[] = {
+    {"route", choose_route},           /* learns the backend, or refuses */
+    {"connect", balance_and_connect},  /* an endpoint, by mTLS where it has an identity */
+    {"forward", forward_both_ways},
+    {NULL, NULL},
+};
+
+static const struct step http_path[] = {
+    {"http", serve_http}, /* until the connection has ended; requests walk outbound_request_path */
+    {NULL, NULL},
+};
+
+static enum step_result switch_to(struct conn *conn, const struct step *path)
+{
+    timer_cancel(&conn->deadline);
+    conn->walker.path = path;
+    return STEP_SWITCH;
+}
+
+static enum step_result take_original_dst(struct walker *walker, enum why why)
+{
+    struct conn *conn = conn_of(walker);
+    struct worker *worker = conn->worker;
+    struct sys *sys = worker->proxy->sys;
+    const struct direction_config *config = &worker->proxy->config.outbound;
+    int r = sys->ops->original_dst(sys, conn->io.fd.watch.fd, &conn->dst);
+
+    if (r < 0)
+        return conn_fail(conn, REASON_NO_ORIGINAL_DST, r);
+    for (unsigned i = 0; i < config->listen_count; i++)
+        if (conn->dst.port == config->listen[i].port && ip_is_loopback(conn->dst.ip))
+            return conn_fail(conn, REASON_LOOP, 0);
+    return STEP_NEXT;
+}
+
+static enum step_result discover(struct walker *walker, enum why why)
+{
+    struct conn *conn = conn_of(walker);
+    const struct discovery *found;
+
+    if (why == WHY_CANCEL)
+        return STEP_FAIL;
+    if (why == WHY_START) {
+        char key[ADDR_TEXT_MAX];
+        int r = lookup_get(&conn->worker->targets, slice_str(addr_format(conn->dst, key)), &conn->lookup);
+
+        if (r < 0)
+            return conn_fail(conn, r == -ENOSPC ? REASON_TOO_MANY_DESTINATIONS : REASON_OUT_OF_MEMORY, r);
+        if (!conn->lookup->view) {
+            lookup_wait(conn->lookup, &conn->waiter, &conn->task);
+            conn_deadline(conn, conn->worker->loop->now_ns + DISCOVERY_WAIT_NS);
+            return STEP_WAIT;
+        }
+    }
+    if (!conn->lookup->view)
+        return why == WHY_TIMER ? conn_fail(conn, REASON_DISCOVERY_UNAVAILABLE, -ETIMEDOUT) : STEP_WAIT;
+    lookup_unwait(&conn->waiter);
+    timer_cancel(&conn->deadline);
+    conn->view = outbound_view_ref(conn->lookup->view);
+    found = conn->view->discovery;
+    if (!found->policy)
+        return conn_fail(conn, found->failure != REASON_NONE ? found->failure : REASON_DISCOVERY_UNAVAILABLE, 0);
+    return STEP_NEXT;
+}
+
+static enum step_result choose_protocol(struct walker *walker, enum why why)
+{
+    struct conn *conn = conn_of(walker);
+    const struct discovery *found = conn->view->discovery;
+
+    conn->tls = TLS_STATUS_NO_TLS;
+    conn->no_tls = NO_TLS_LOOPBACK;
+    if (found->profile && found->profile->opaque_protocol)
+        conn->session = SESSION_OPAQUE;
+    else
+        switch (found->policy->protocol) {
+        case OUTBOUND_OPAQUE:
+        case OUTBOUND_TLS:
+            conn->session = SESSION_OPAQUE;
+            break;
+        case OUTBOUND_HTTP1:
+            conn->session = SESSION_HTTP1;
+            break;
+        case OUTBOUND_HTTP2:
+        case OUTBOUND_GRPC:
+            conn->session = SESSION_HTTP2;
+            break;
+        case OUTBOUND_DETECT:
+            return STEP_NEXT;
+        }
+    return switch_to(conn, conn->session == SESSION_OPAQUE ? opaque_path : http_path);
+}
+
+static enum step_result detected(struct conn *conn, const char *result)
+{
+    series_detected(conn, result, conn->worker->loop->now_ns - conn->since_ns);
+    if (unpeek(conn) < 0)
+        return conn_fail(conn, REASON_OUT_OF_MEMORY, -ENOMEM);
+    return switch_to(conn, conn->session == SESSION_OPAQUE ? opaque_path : http_path);
+}
+
+static const char *session_result(enum session session)
+{
+    return session == SESSION_HTTP1 ? "http/1" : session == SESSION_HTTP2 ? "http/2" : "not_http";
+}
+
+static enum step_result detect_session(struct walker *walker, enum why why)
+{
+    struct conn *conn = conn_of(walker);
+    int r;
+
+    if (why == WHY_CANCEL)
+        return STEP_FAIL;
+    if (why == WHY_START)
+        conn_deadline(conn, conn->since_ns + conn->worker->proxy->config.outbound.detect_timeout_ns);
+    r = peek_more(conn, LIMIT_HTTP_START_LINE);
+    if (r < 0 && chain_empty(&conn->peeked))
+        return conn_fail(conn, REASON_CLIENT_GONE, r == -ENODATA ? 0 : r);
+    if (!chain_empty(&conn->peeked) && tell_session(conn, &conn->session))
+        return detected(conn, session_result(conn->session));
+    if (r < 0 || why == WHY_TIMER) {
+        conn->session = SESSION_OPAQUE;
+        return detected(conn, why == WHY_TIMER ? "read_timeout" : "not_http");
+    }
+    return STEP_WAIT;
+}
+
+static enum step_result choose_route(struct walker *walker, enum why why)
+{
+    struct conn *conn = conn_of(walker);
+    const struct outbound_policy *policy = conn->view->discovery->policy;
+    const struct routes_view *routes = policy->protocol == OUTBOUND_TLS ? &conn->view->tls : &conn->view->opaque;
+    const struct outbound_rule *rule;
+
+    series_conn_opened(conn);
+    if (policy->invalid)
+        return conn_fail(conn, REASON_POLICY_INVALID, 0);
+    if (conn->view->by_profile && conn->view->discovery->profile->override_count && policy->protocol != OUTBOUND_TLS) {
+        conn->backend = outbound_pick_backend(conn->worker, &conn->view->profile);
+        return STEP_NEXT;
+    }
+    if (!routes->routes || !routes->routes->count || !routes->routes->items[0].rule_count)
+        return conn_fail(conn, REASON_ROUTE_NOT_FOUND, 0);
+    rule = &routes->routes->items[0].rules[0];
+    for (size_t i = 0; i < rule->filters.count; i++)
+        if (rule->filters.items[i].kind == FILTER_TCP_FORBIDDEN || rule->filters.items[i].kind == FILTER_TCP_INVALID)
+            return conn_fail(conn, REASON_ROUTE_FORBIDDEN, 0);
+    conn->backend = outbound_pick_backend(conn->worker, routes_view_rule(routes, routes->routes->items, rule));
+    return conn->backend ? STEP_NEXT : conn_fail(conn, REASON_NO_BACKEND, 0);
+}
+
+static void dial_options(struct conn *conn, struct dial_options *ret_options)
+{
+    const struct direction_config *config = &conn->worker->proxy->config.outbound;
+
+    *ret_options = (struct dial_options){
+        .endpoint = conn->forward->endpoint->info,
+        .session = DIAL_OPAQUE,
+        .timeout_ns = config->connect_timeout_ns,
+        .socket = config->connect_options,
+        .tls = conn->worker->tls,
+    };
+}
+
+/* Picks and dials; 0 when a dial runs, -EAGAIN when none is ready and it waits. Other results noted the failure. */
+static int begin_connect(struct conn *conn, const struct endpoint *avoid)
+{
+    struct dial_options options;
+    struct lookup *wait = NULL;
+    enum reason reason = REASON_NONE;
+    int64_t look_again_ns = 0;
+    int r = outbound_pick_endpoint(conn->worker, conn->backend, avoid, &conn->forward->endpoint, &wait, &look_again_ns,
+                                   &reason);
+
+    if (r == -EAGAIN) {
+        if (list_empty(&conn->waiter.link) && wait)
+            lookup_wait(wait, &conn->waiter, &conn->task);
+        conn_deadline(conn, look_again_ns && look_again_ns < conn->give_up_ns ? look_again_ns : conn->give_up_ns);
+        return r;
+    }
+    if (r < 0) {
+        conn_fail(conn, reason, r);
+        return -EIO;
+    }
+    lookup_unwait(&conn->waiter);
+    if (ip_is_loopback(conn->forward->endpoint->info->addr.ip)) {
+        conn_fail(conn, REASON_LOOPBACK_TARGET, -ECONNREFUSED);
+        return -EIO;
+    }
+    dial_options(conn, &options);
+    conn->forward->series = series_tcp_endpoint(&conn->worker->series, options.endpoint);
+    series_tcp_counts(conn->forward->series, &options);
+    return begin_dial(conn, &options) == STEP_WAIT ? 0 : -EIO;
+}
+
+static void forget_endpoint(struct conn *conn)
+{
+    series_tcp_put(&conn->worker->series, conn->forward->series);
+    conn->forward->series = NULL;
+    outbound_endpoint_release(conn->worker, conn->forward->endpoint);
+    conn->forward->endpoint = NULL;
+}
+
+static enum step_result balance_and_connect(struct walker *walker, enum why why)
+{
+    struct conn *conn = conn_of(walker);
+    struct worker *worker = conn->worker;
+    struct dial *dial;
+    int r;
+
+    if (why == WHY_CANCEL)
+        return STEP_FAIL;
+    if (why == WHY_START) {
+        conn->forward = conn_forward_new(conn);
+        if (!conn->forward)
+            return conn_fail(conn, REASON_OUT_OF_MEMORY, -ENOMEM);
+        conn->give_up_ns = worker->loop->now_ns + worker->proxy->config.outbound.tcp_failfast_ns;
+    }
+    dial = &conn->forward->dial;
+    if (conn->forward->endpoint && dial->finished) {
+        outbound_endpoint_tried(worker, conn->forward->endpoint, dial->reason == REASON_NONE, dial->error);
+        if (dial->reason == REASON_NONE) {
+            series_tcp_opened(conn->forward->series);
+            lookup_unwait(&conn->waiter);
+            return STEP_NEXT;
+        }
+        conn->reason = dial->reason;
+        conn->error = dial->error;
+        forget_endpoint(conn); /* nothing was sent: another may be better */
+    }
+    if (conn->forward->endpoint)
+        return STEP_WAIT; /* the dial has a deadline of its own */
+    if (worker->loop->now_ns >= conn->give_up_ns)
+        return conn_fail(conn, conn->reason != REASON_NONE ? conn->reason : REASON_FAILFAST, conn->error);
+    r = begin_connect(conn, NULL);
+    return r == 0 || r == -EAGAIN ? STEP_WAIT : STEP_FAIL;
+}

@@ -1,0 +1,39 @@
+/*
+ * The whole proxy: what its threads share. Made by main.c before any thread
+ * starts and unchanged after, except for what is said to be atomic or a cell.
+ *
+ * One control thread (the process's first) talks to the control plane, answers
+ * the admin port, writes logs; config.workers threads carry connections.
+ */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "event/cell.h"
+#include "mesh/metrics.h"
+#include "proxy/config.h"
+#include "proxy/watch/directory.h"
+
+struct worker;
+struct log;
+
+enum drain_state {
+    DRAIN_NONE,
+    DRAIN_GENTLY, /* say so, serve on, end when nothing is left or the grace period is over */
+    DRAIN_NOW,    /* the second signal, or the end of the grace period */
+};
+
+struct proxy {
+    struct config config;
+    struct sys *sys;
+    struct log *log;
+    struct metrics metrics;
+    int control_families, data_families; /* first ids in it */
+    struct directory directory;
+    struct cell credentials;           /* struct tls_credentials; empty until the first certificate */
+    struct worker *workers;            /* config.workers of them */
+    int64_t started_wall_ns;
+    _Atomic(enum drain_state) drain;
+    _Atomic(uint32_t) in_flight[2];    /* requests, inbound and outbound */
+    _Atomic(uint64_t) accepts_refused; /* for want of descriptors or memory */
+};

@@ -1,0 +1,137 @@
+#include "proxy/watch/control_metrics.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "net/grpc.h"
+
+enum family {
+    REQUESTS,
+    RESPONSES,
+    LATENCY,
+    RESOLUTIONS,
+    CERT_EXPIRES,
+    CERT_REFRESHED,
+    CERT_REFRESHES,
+    DOWN,
+};
+
+static const struct metric_family families[] = {
+    [REQUESTS] = {"control_request_total", "Calls to the control plane.", METRIC_COUNTER, METRIC_PLAIN, NULL},
+    [RESPONSES] = {"control_response_total", "Calls to the control plane that ended.", METRIC_COUNTER, METRIC_PLAIN, NULL},
+    [LATENCY] = {"control_response_latency_ms", "How long calls to the control plane took.", METRIC_HISTOGRAM,
+                 METRIC_MILLIS, &METRIC_BUCKETS_LATENCY_MS},
+    [RESOLUTIONS] = {"control_dns_resolutions_total", "Look-ups of control-plane names.", METRIC_COUNTER, METRIC_PLAIN, NULL},
+    [CERT_EXPIRES] = {"control_identity_cert_expiration_timestamp_seconds", "When the certificate expires.", METRIC_GAUGE,
+                      METRIC_SECONDS, NULL},
+    [CERT_REFRESHED] = {"control_identity_cert_refresh_timestamp_seconds", "When the certificate was last renewed.",
+                        METRIC_GAUGE, METRIC_SECONDS, NULL},
+    [CERT_REFRESHES] = {"control_identity_cert_refreshes_total", "Certificates obtained.", METRIC_COUNTER, METRIC_PLAIN,
+                        NULL},
+    [DOWN] = {"control_client_down_seconds", "How long a control-plane service has not been connected.", METRIC_GAUGE,
+              METRIC_SECONDS, NULL},
+};
+
+struct control_metrics {
+    struct metric_shard *shard;
+    int first;
+};
+
+int control_metrics_register(struct proxy *proxy)
+{
+    int first = metrics_add_table(&proxy->metrics, families, sizeof(families) / sizeof(families[0]));
+
+    proxy->control_families = first;
+    return first < 0 ? first : 0;
+}
+
+int control_metrics_new(struct proxy *proxy, struct control_metrics **ret_metrics)
+{
+    struct control_metrics *metrics = calloc(1, sizeof(*metrics));
+
+    if (!metrics)
+        return -ENOMEM;
+    metrics->first = proxy->control_families;
+    metrics->shard = metrics_shard_new(&proxy->metrics);
+    if (!metrics->shard) {
+        free(metrics);
+        return -ENOMEM;
+    }
+    *ret_metrics = metrics;
+    return 0;
+}
+
+void control_metrics_free(struct control_metrics *metrics)
+{
+    free(metrics); /* the shard is the registry's */
+}
+
+/* Series are looked up anew each time: these events are rare, and an idle series may go. */
+static void bump(struct control_metrics *metrics, enum family family, const struct buffer *labels, int64_t by)
+{
+    struct metric *metric = metric_get(metrics->shard, metrics->first + (int)family, buffer_slice(labels));
+
+    if (families[family].type == METRIC_HISTOGRAM)
+        metric_observe(metric, by);
+    else if (families[family].type == METRIC_GAUGE)
+        metric_set(metric, by);
+    else
+        metric_add(metric, by);
+    metric_unref(metric);
+}
+
+void control_metrics_started(struct control_metrics *metrics, const char *addr)
+{
+    struct buffer labels;
+
+    buffer_init(&labels, 1024);
+    label_add(&labels, "addr", slice_str(addr));
+    bump(metrics, REQUESTS, &labels, 1);
+    buffer_release(&labels);
+}
+
+void control_metrics_ended(struct control_metrics *metrics, const char *addr, int grpc_status, int64_t took_ns)
+{
+    struct buffer labels;
+
+    buffer_init(&labels, 1024);
+    label_add(&labels, "addr", slice_str(addr));
+    label_add(&labels, "status_code", SLICE_LIT("200"));
+    bump(metrics, LATENCY, &labels, took_ns);
+    label_add(&labels, "classification", grpc_status == GRPC_OK ? SLICE_LIT("success") : SLICE_LIT("failure"));
+    label_add_u64(&labels, "grpc_status", (uint64_t)grpc_status);
+    bump(metrics, RESPONSES, &labels, 1);
+    buffer_release(&labels);
+}
+
+void control_metrics_resolved(struct control_metrics *metrics, const char *client, const struct resolver_answer *answer)
+{
+    struct buffer labels;
+
+    buffer_init(&labels, 1024);
+    label_add(&labels, "client", slice_str(client));
+    label_add(&labels, "record_type", answer->srv ? SLICE_LIT("SRV") : SLICE_LIT("A/AAAA"));
+    label_add(&labels, "result", answer->error ? SLICE_LIT("not_found") : SLICE_LIT("ok"));
+    bump(metrics, RESOLUTIONS, &labels, 1);
+    buffer_release(&labels);
+}
+
+void control_metrics_certified(struct control_metrics *metrics, int64_t expires_wall_ns, int64_t wall_ns)
+{
+    struct buffer labels;
+
+    buffer_init(&labels, 16);
+    bump(metrics, CERT_EXPIRES, &labels, expires_wall_ns);
+    bump(metrics, CERT_REFRESHED, &labels, wall_ns);
+    bump(metrics, CERT_REFRESHES, &labels, 1);
+}
+
+void control_metrics_down(struct control_metrics *metrics, const char *client, int64_t down_ns)
+{
+    struct buffer labels;
+
+    buffer_init(&labels, 256);
+    label_add(&labels, "client", slice_str(client));
+    bump(metrics, DOWN, &labels, down_ns);
+    buffer_release(&labels);
+}

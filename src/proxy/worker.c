@@ -1,0 +1,236 @@
+#include "proxy/worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "net/http1_conn.h"
+#include "net/http2_conn.h"
+#include "net/tls.h"
+#include "proxy/conn.h"
+#include "proxy/logline.h"
+#include "proxy/outbound/outbound.h"
+#include "proxy/request/pool.h"
+#include "proxy/request/request.h"
+
+enum {
+    ACCEPTS_PER_EVENT = 32,
+    WORKER_PAGES = 16 * 1024, /* 256 MiB of buffers for one worker, at most */
+};
+
+static const int64_t ACCEPT_PAUSE_NS = 100 * INT64_C(1000000);
+
+static void listen_again(struct timer *timer);
+
+static void on_connection(struct watch *watch, unsigned what)
+{
+    struct listener *listener = CONTAINER_OF(watch, struct listener, watch);
+    struct worker *worker = listener->worker;
+    struct sys *sys = worker->proxy->sys;
+
+    for (int i = 0; i < ACCEPTS_PER_EVENT; i++) {
+        struct addr peer;
+        int fd = sys->ops->accept(sys, watch->fd, &peer);
+
+        if (fd >= 0) {
+            conn_accept(worker, listener->direction, fd, peer);
+            continue;
+        }
+        if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -ENOBUFS) {
+            /* The listener stays readable: look away for a moment instead of spinning. */
+            atomic_fetch_add_explicit(&worker->proxy->accepts_refused, 1, memory_order_relaxed);
+            log_limited(worker->proxy->log, LOG_WARN, "accept", "no descriptors left for new connections (%s): raise the limit of open files", strerror(-fd));
+            sys->ops->poll_remove(sys, worker->loop->poll, watch->fd);
+            timer_set(worker->loop, &listener->pause, worker->loop->now_ns + ACCEPT_PAUSE_NS);
+        }
+        if (fd != -ECONNABORTED && fd != -EINTR)
+            return;
+    }
+}
+
+static void listen_again(struct timer *timer)
+{
+    struct listener *listener = CONTAINER_OF(timer, struct listener, pause);
+    struct worker *worker = listener->worker;
+
+    if (listener->watch.fd < 0)
+        return;
+    if (worker->proxy->sys->ops->poll_add(worker->proxy->sys, worker->loop->poll, listener->watch.fd, SYS_SHARED,
+                                          &listener->watch) < 0)
+        timer_set(worker->loop, timer, worker->loop->now_ns + ACCEPT_PAUSE_NS);
+}
+
+static int start_listener(struct worker *worker, const struct listening *listening)
+{
+    struct listener *listener = &worker->listeners[worker->listener_count];
+    int r;
+
+    *listener = (struct listener){.watch.fd = -1, .worker = worker, .direction = listening->direction,
+                                  .addr = listening->addr};
+    r = timer_init(worker->loop, &listener->pause, listen_again);
+    if (r < 0)
+        return r;
+    r = watch_start(worker->loop, &listener->watch, listening->fd, SYS_SHARED, on_connection);
+    if (r < 0)
+        timer_release(worker->loop, &listener->pause);
+    else
+        worker->listener_count++;
+    return r;
+}
+
+static void stop_listeners(struct worker *worker)
+{
+    for (unsigned i = 0; i < worker->listener_count; i++) {
+        watch_stop(worker->loop, &worker->listeners[i].watch);
+        timer_release(worker->loop, &worker->listeners[i].pause);
+    }
+    worker->listener_count = 0;
+}
+
+/* A newer certificate or trust bundle: connections from now on use it. */
+static void take_credentials(struct task *task)
+{
+    struct worker *worker = CONTAINER_OF(task, struct worker, credentials_changed);
+    struct tls_credentials *credentials = cell_take(&worker->credentials);
+    struct tls_context *context;
+
+    if (!credentials)
+        return;
+    if (tls_context_new(worker->proxy->sys, credentials, &context) == 0) {
+        tls_context_unref(worker->tls);
+        worker->tls = context;
+    }
+    tls_credentials_unref(credentials);
+}
+
+static void drain_conns(struct worker *worker)
+{
+    LIST_FOR_EACH (link, &worker->conns) {
+        struct conn *conn = CONTAINER_OF(link, struct conn, link);
+
+        if (worker->draining == DRAIN_NOW)
+            conn_abort(conn, REASON_SHUTTING_DOWN);
+        else if (conn->http)
+            (conn->http->http2 ? http2_server_drain : http1_server_drain)(conn->http);
+    }
+}
+
+static void drain(struct task *task)
+{
+    struct worker *worker = CONTAINER_OF(task, struct worker, drain_task);
+    enum drain_state state = atomic_load_explicit(&worker->proxy->drain, memory_order_acquire);
+
+    if (state == worker->draining)
+        return;
+    worker->draining = state;
+    drain_conns(worker);
+    if (state == DRAIN_NOW) {
+        stop_listeners(worker);
+        loop_stop(worker->loop);
+    }
+}
+
+void worker_wake_drain(struct worker *worker)
+{
+    waker_wake(&worker->drain_waker);
+}
+
+static void init_limits(struct http_server_limits *limits, const struct direction_config *config)
+{
+    *limits = (struct http_server_limits){
+        .head_timeout_ns = config->detect_timeout_ns,
+        .max_streams = config->max_streams,
+        .stream_window = config->stream_window,
+        .connection_window = config->connection_window,
+        .max_frame = config->max_frame,
+        .max_header_list = config->max_header_list,
+        .max_reset_streams = config->max_reset_streams,
+        .ping_interval_ns = config->ping_interval_ns,
+        .ping_timeout_ns = config->ping_timeout_ns,
+    };
+}
+
+static void init_tables(struct worker *worker)
+{
+    const struct config *config = &worker->proxy->config;
+    struct directory *directory = &worker->proxy->directory;
+
+    lookup_table_init(&worker->ports, directory, worker->loop, WATCHED_PORT, config->inbound.discovery_idle_ns);
+    lookup_table_init(&worker->targets, directory, worker->loop, WATCHED_TARGET, config->outbound.discovery_idle_ns);
+    lookup_table_init(&worker->endpoints, directory, worker->loop, WATCHED_ENDPOINTS,
+                      config->outbound.discovery_idle_ns);
+    worker->targets.owner = worker->endpoints.owner = worker;
+    worker->targets.on_change = outbound_target_changed;
+    worker->targets.on_forget = outbound_target_forgotten;
+    worker->endpoints.on_change = outbound_endpoints_changed;
+    map_init(&worker->app_pools, rng_next(&worker->loop->rng), rng_next(&worker->loop->rng));
+    map_init(&worker->endpoint_pools, rng_next(&worker->loop->rng), rng_next(&worker->loop->rng));
+}
+
+static int start(struct thread *thread)
+{
+    struct worker *worker = CONTAINER_OF(thread, struct worker, thread);
+
+    cell_subscribe(&worker->proxy->credentials, &worker->credentials, worker->loop, &worker->credentials_changed);
+    if (cell_changed(&worker->credentials))
+        take_credentials(&worker->credentials_changed);
+    return 0;
+}
+
+static void finish(struct thread *thread)
+{
+    struct worker *worker = CONTAINER_OF(thread, struct worker, thread);
+
+    worker->draining = DRAIN_NOW;
+    drain_conns(worker);
+    while (worker->conn_count) /* disposals run at the end of each turn */
+        loop_turn(worker->loop, 0);
+    pools_release(worker);
+    loop_turn(worker->loop, 0);
+    lookup_table_release(&worker->targets);
+    lookup_table_release(&worker->endpoints);
+    lookup_table_release(&worker->ports);
+    cell_unsubscribe(&worker->credentials);
+    task_cancel(&worker->credentials_changed);
+    waker_release(&worker->drain_waker);
+    tls_context_unref(worker->tls);
+    requests_release(worker);
+    series_release(&worker->series);
+    stop_listeners(worker);
+}
+
+int worker_start(struct worker *worker, struct proxy *proxy, unsigned id, const struct listening *listening,
+                 unsigned count)
+{
+    int r;
+
+    *worker = (struct worker){.proxy = proxy, .id = id, .loop = &worker->thread.loop};
+    worker->thread.name = "worker";
+    worker->thread.start = start;
+    worker->thread.finish = finish;
+    r = thread_prepare(&worker->thread, proxy->sys, WORKER_PAGES);
+    if (r < 0)
+        return r;
+    worker->shard = metrics_shard_new(&proxy->metrics);
+    if (!worker->shard)
+        return -ENOMEM;
+    list_init(&worker->conns);
+    list_init(&worker->request_free);
+    task_init(&worker->drain_task, drain);
+    task_init(&worker->credentials_changed, take_credentials);
+    waker_init(&worker->drain_waker, worker->loop, &worker->drain_task);
+    init_limits(&worker->http_limits[DIRECTION_INBOUND], &proxy->config.inbound);
+    init_limits(&worker->http_limits[DIRECTION_OUTBOUND], &proxy->config.outbound);
+    init_tables(worker);
+    series_init(&worker->series, worker);
+    for (unsigned i = 0; i < count; i++) {
+        r = start_listener(worker, &listening[i]);
+        if (r < 0)
+            return r;
+    }
+    return thread_start(&worker->thread);
+}
+
+void worker_join(struct worker *worker)
+{
+    thread_join(&worker->thread);
+}

@@ -1,0 +1,75 @@
+/*
+ * One worker: a thread with its loop, listeners, connections, and its own view of
+ * what is watched. Nothing here is shared with other threads but what
+ * `struct proxy` says.
+ */
+#pragma once
+
+#include "base/list.h"
+#include "event/thread.h"
+#include "mesh/direction.h"
+#include "mesh/metrics.h"
+#include "net/http_stream.h"
+#include "proxy/proxy.h"
+#include "proxy/series.h"
+#include "proxy/watch/lookup.h"
+
+struct regex_scratch;
+struct tls_context;
+struct worker;
+
+struct listener {
+    struct watch watch;
+    struct worker *worker;
+    enum direction direction;
+    struct addr addr;
+    struct timer pause; /* set while descriptors have run out */
+};
+
+enum { LISTENERS_MAX = 4 };
+
+struct worker {
+    struct thread thread;
+    struct proxy *proxy;
+    unsigned id;
+    struct loop *loop; /* of the thread; the control thread's in the simulator */
+
+    struct listener listeners[LISTENERS_MAX];
+    unsigned listener_count;
+
+    struct list conns;      /* struct conn */
+    unsigned conn_count;
+    _Atomic(unsigned) open; /* conn_count, for the control thread */
+    struct lookup_table ports, targets, endpoints;
+    struct map app_pools;   /* pools towards the application, by address and protocol */
+    struct map endpoint_pools; /* struct pool by endpoint */
+    struct list request_free;
+    unsigned request_free_count;
+
+    struct regex_scratch *regex;
+    struct tls_context *tls; /* of the newest credentials; NULL before the first */
+    struct cell_reader credentials;
+    struct task credentials_changed;
+
+    struct metric_shard *shard;
+    struct series series;
+
+    struct waker drain_waker;
+    struct task drain_task;
+    enum drain_state draining;
+
+    struct http_server_limits http_limits[2]; /* by direction */
+};
+
+/* Listening descriptors are opened by the proxy before the threads start and given in `fds` (parallel to `addrs`). */
+struct listening {
+    int fd;
+    enum direction direction;
+    struct addr addr;
+};
+
+int worker_start(struct worker *worker, struct proxy *proxy, unsigned id, const struct listening *listening,
+                 unsigned count);
+/* Any thread: looks at proxy->drain. */
+void worker_wake_drain(struct worker *worker);
+void worker_join(struct worker *worker);
