@@ -4,16 +4,16 @@
 
 enum { ROUNDS_PER_TURN = 4 }; /* of up to LIMIT_FORWARD_AHEAD bytes each */
 
-static void half_init(struct forward_half *half, struct io_stack *from, struct io_stack *to)
+static void half_init(struct forward_half *half, struct io_stack *from, struct io_stack *to, struct page_pool *pages)
 {
     *half = (struct forward_half){.from = from, .to = to};
-    chain_init(&half->bytes, &from->loop->pages);
+    chain_init(&half->bytes, pages);
 }
 
-void forward_init(struct forward *forward, struct io_stack *first, struct io_stack *second)
+void forward_init(struct forward *forward, struct io_stack *first, struct io_stack *second, struct page_pool *pages)
 {
-    half_init(&forward->out, first, second);
-    half_init(&forward->back, second, first);
+    half_init(&forward->out, first, second, pages);
+    half_init(&forward->back, second, first, pages);
     forward->failed_first = false;
 }
 

@@ -27,7 +27,8 @@ struct forward {
     bool failed_first;             /* which side broke, when forward_run() failed */
 };
 
-void forward_init(struct forward *forward, struct io_stack *first, struct io_stack *second);
+/* The stacks need not be open yet; buffers are borrowed from `pages`, which is that of their loop. */
+void forward_init(struct forward *forward, struct io_stack *first, struct io_stack *second, struct page_pool *pages);
 /* Returns the buffers. */
 void forward_release(struct forward *forward);
 /*

@@ -14,9 +14,7 @@ struct conn_forward *conn_forward_new(struct conn *conn)
     if (forward) {
         forward->conn = conn;
         forward->upstream.fd.watch.fd = -1;
-        forward_init(&forward->forward, &conn->io, &forward->upstream);
-        /* The upstream stack has no loop before it is opened; both sides borrow from the worker's. */
-        chain_init(&forward->forward.back.bytes, &conn->worker->loop->pages);
+        forward_init(&forward->forward, &conn->io, &forward->upstream, &conn->worker->loop->pages);
     }
     return forward;
 }

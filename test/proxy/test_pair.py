@@ -2,9 +2,15 @@
 
 import pathlib
 import re
+import socket
+import sys
 import tempfile
+import threading
+import time
 
 import pytest
+
+from lib.scripted import Feed, authorization, server
 
 NGINX = """
 daemon off; worker_processes 1; pid {dir}/nginx.pid; error_log stderr warn;
@@ -46,3 +52,118 @@ def test_http1_over_mtls(pair, folder):
     assert "l5d-orig-proto" not in answer
     metrics = pair.web.metrics()
     assert re.search(r'request_total\{direction="inbound".*tls="true",client_id="client\.default', metrics), metrics
+
+
+def test_plain_endpoint(pair, folder):
+    """An endpoint outside the mesh is spoken to as it is, in plaintext."""
+    pair.service(meshed=False)
+    nginx(pair.web, folder)
+    pair.control.start([pair.client.host])
+    pair.client.redirect()
+    pair.client.start_proxy(pair.control.env("client"))
+    assert "hello from nginx over HTTP/1.1" in pair.curl().stdout
+    assert re.search(r'tcp_open_total\{direction="outbound",peer="dst".*no_identity', pair.client.metrics())
+
+
+def test_many_requests_on_one_connection(pair, folder):
+    pair.service()
+    nginx(pair.web, folder)
+    pair.start()
+    urls = [f"http://10.99.0.1/{i}" for i in range(50)]
+    done = pair.client.host.run(["curl", "-sS", "--max-time", "20", *urls], uid=1000)
+    assert done.stdout.count("hello from nginx") == 50
+    assert 'tcp_open_total{direction="outbound",peer="dst"' in pair.client.metrics()
+
+
+def echo_server(pod, port):
+    """Bytes come back; the end comes back after them."""
+    code = ("import socket,threading,sys\n"
+            "s=socket.create_server(('0.0.0.0',int(sys.argv[1])))\n"
+            "def go(c):\n"
+            "    while (b:=c.recv(65536)): c.sendall(b)\n"
+            "    c.shutdown(socket.SHUT_WR); c.close()\n"
+            "while True: threading.Thread(target=go,args=(s.accept()[0],),daemon=True).start()\n")
+    return pod.start_app(["/usr/bin/python3", "-c", code, str(port)], port=port, name="echo")
+
+
+@pytest.mark.parametrize("opaque", [True, False], ids=["opaque", "detected"])
+def test_tcp_with_half_close(pair, opaque):
+    pair.service(port=7000, target=7000, protocol="opaque" if opaque else "detect", opaque=opaque)
+    echo_server(pair.web, 7000)
+    pair.start()
+    payload = bytes(range(256)) * 4096  # 1 MiB that is no HTTP
+    with pair.client.host.connect("10.99.0.1", 7000) as sock:
+        sender = threading.Thread(target=lambda: (sock.sendall(payload), sock.shutdown(socket.SHUT_WR)))
+        sender.start()
+        back = b""
+        while chunk := sock.recv(1 << 16):
+            back += chunk
+        sender.join()
+    assert back == payload
+    assert 'tls="true"' in pair.web.metrics()
+
+
+def test_bad_request_is_refused(pair, folder):
+    pair.service()
+    nginx(pair.web, folder)
+    pair.start()
+    with pair.client.host.connect("10.99.0.1", 80) as sock:
+        sock.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+        assert sock.recv(4096).startswith(b"HTTP/1.1 400")
+
+
+def test_not_authorized(pair, folder):
+    """403 with the connection kept, and the application sees nothing."""
+    pair.service()
+    pair.control.ports[8080] = Feed(server(authorizations=[authorization(tls="clients", identities=["somebody.else"])]))
+    nginx(pair.web, folder)
+    pair.start()
+    done = pair.client.host.run(["curl", "-sS", "-w", "%{http_code} %{num_connects}\n", "-o", "/dev/null",
+                                 "http://10.99.0.1/a", "-o", "/dev/null", "http://10.99.0.1/b"], uid=1000)
+    assert done.stdout.split() == ["403", "1", "403", "0"], done.stdout
+    assert re.search(r"inbound_http_authz_deny_total\{.*\} 2", pair.web.metrics())
+
+
+def test_policy_change_is_seen_at_once(pair, folder):
+    pair.service()
+    feed = pair.control.ports[8080] = Feed(server())
+    nginx(pair.web, folder)
+    pair.start()
+    assert pair.curl("-o", "/dev/null", "-w", "%{http_code}").stdout == "200"
+    feed.say(server(authorizations=[]))
+    deadline = time.monotonic() + 10
+    while pair.curl("-o", "/dev/null", "-w", "%{http_code}").stdout != "403":
+        assert time.monotonic() < deadline
+    feed.say(server())
+    while pair.curl("-o", "/dev/null", "-w", "%{http_code}").stdout != "200":
+        assert time.monotonic() < deadline
+
+
+def test_http2_prior_knowledge(pair, folder):
+    """HTTP/2 stays HTTP/2 between the proxies and to the application."""
+    pair.service(port=81, target=8081)
+    pair.web.start_app(["nghttpd", "--no-tls", "-d", str(folder), "8081"], port=8081, uid=1000, name="nghttpd")
+    (folder / "index.html").write_text("hello over two\n")
+    pair.start()
+    done = pair.curl("--http2-prior-knowledge", "-i", port=81, path="/index.html")
+    assert done.stdout.startswith("HTTP/2 200") and "hello over two" in done.stdout
+
+
+def test_websocket_upgrade(pair):
+    code = ("import asyncio,websockets\n"
+            "async def go(ws):\n"
+            "    async for m in ws: await ws.send(m[::-1])\n"
+            "async def main():\n"
+            "    async with websockets.serve(go,'0.0.0.0',8082): await asyncio.Future()\n"
+            "asyncio.run(main())\n")
+    pair.service(port=82, target=8082)
+    pair.web.start_app([sys.executable, "-c", code], port=8082, uid=0, name="websocket")
+    pair.start()
+    client = ("import asyncio,websockets\n"
+              "async def main():\n"
+              "    async with websockets.connect('ws://10.99.0.1:82/') as ws:\n"
+              "        for i in range(3):\n"
+              "            await ws.send('hello%d'%i); print(await ws.recv())\n"
+              "asyncio.run(main())\n")
+    done = pair.client.host.run([sys.executable, "-c", client])
+    assert done.stdout.split() == ["0olleh", "1olleh", "2olleh"]

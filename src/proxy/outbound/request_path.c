@@ -230,6 +230,10 @@ static void carry_over_http2(struct request *request)
     request_add_field(request, head, HTTP_TOKEN_L5D_ORIG_PROTO, SLICE_LIT("l5d-orig-proto"), version);
     if (!head->scheme.len)
         head->scheme = SLICE_LIT("http");
+    /* Host goes along beside :authority: Linkerd's proxy gives the application no other. */
+    for (unsigned i = 0; i < head->count; i++)
+        if (head->fields[i].token == HTTP_TOKEN_HOST)
+            head->fields[i].token = HTTP_TOKEN_OTHER;
 }
 
 static bool may_carry(const struct request *request, const struct endpoint_info *endpoint)
