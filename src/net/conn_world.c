@@ -304,10 +304,19 @@ static void party_free(struct party *party)
     free(party);
 }
 
+struct party *request_opened(struct world *world)
+{
+    struct party *party = party_new(world);
+
+    assert_int_equal(world->protocol->client_open(world->client.client, &party->arena, &party_events, party,
+                                                  &party->stream), 0);
+    return party;
+}
+
 struct party *request_with(struct world *world, const char *method, const char *path, const char *const *fields,
                            bool end)
 {
-    struct party *party = party_new(world);
+    struct party *party = request_opened(world);
     struct http_field room[16];
     struct http_head head = {.version = HTTP_2, .method = slice_str(method), .scheme = SLICE_LIT("http"),
                              .authority = SLICE_LIT("test.example:80"), .path = slice_str(path),
@@ -316,8 +325,6 @@ struct party *request_with(struct world *world, const char *method, const char *
     for (; fields && *fields; fields += 2)
         assert_int_equal(http_append(&head, http_token_of(slice_str(fields[0])), slice_str(fields[0]),
                                      slice_str(fields[1])), 0);
-    assert_int_equal(world->protocol->client_open(world->client.client, &party->arena, &party_events, party,
-                                                  &party->stream), 0);
     assert_int_equal(party->stream->ops->send_head(party->stream, &head, end), 0);
     party->head_sent = true;
     party->end_sent = end;

@@ -116,6 +116,8 @@ void raw_send(struct world *world, int fd, struct slice bytes);
 /* What has come to a raw end, appended. True at its end of file. */
 bool raw_receive(int fd, struct buffer *to);
 
+/* A client's party that has sent nothing yet. */
+struct party *request_opened(struct world *world);
 /* A client's party that has sent this head. */
 struct party *request(struct world *world, const char *method, const char *path, bool end);
 struct party *request_with(struct world *world, const char *method, const char *path, const char *const *fields,

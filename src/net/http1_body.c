@@ -20,9 +20,14 @@ void http1_begin_exchange(struct http1_conn *conn)
     conn->answered = false;
 }
 
+static bool is_exchanged(const struct http1_conn *conn)
+{
+    return conn->rx == HTTP1_RX_DONE && conn->tx == HTTP1_TX_DONE;
+}
+
 bool http1_exchange_is_over(const struct http1_conn *conn)
 {
-    return conn->rx == HTTP1_RX_DONE && conn->tx == HTTP1_TX_DONE && !conn->active;
+    return is_exchanged(conn) && !conn->active;
 }
 
 bool http1_is_discarding(const struct http1_conn *conn)
@@ -407,7 +412,7 @@ static void release(struct http_stream *stream)
 
     conn->active = false;
     conn->over = true;
-    if (conn->tx != HTTP1_TX_DONE || (!conn->is_server && conn->rx != HTTP1_RX_DONE))
+    if (conn->is_server ? conn->tx != HTTP1_TX_DONE : conn->tx != HTTP1_TX_HEAD && !is_exchanged(conn))
         conn->abort = true;
     if (conn->is_server)
         conn->server.streams = 0;

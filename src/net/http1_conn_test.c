@@ -126,14 +126,14 @@ static void test_exchanges(void **state)
         {"GET /trailers/5 HTTP/1.1\r\n" HOST "TE: trailers\r\nConnection: TE\r\n\r\n",
          "HTTP/1.1 200 OK\r\ntrailer: x-sum\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nahovc\r\n0\r\nx-sum: 42\r\nx-more: yes\r\n\r\n",
          false},
-        {"POST /echo HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nabc", OK_CHUNKED "3\r\nabc\r\n0\r\n\r\n", false},
-        {"POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
-         OK_CHUNKED "3\r\nabc\r\n0\r\n\r\n", false},
+        {"POST /echo HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\nz", OK_CHUNKED "1\r\nz\r\n0\r\n\r\n", false},
+        {"POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n1\r\nz\r\n0\r\n\r\n",
+         OK_CHUNKED "1\r\nz\r\n0\r\n\r\n", false},
         /* HTTP/1.0: closed unless asked to be kept; no chunks, no interim heads */
         {"GET /length/5 HTTP/1.0\r\n\r\n", "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nahovc", true},
         {"GET /bytes/5 HTTP/1.0\r\n\r\n", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nahovc", true},
         {"GET /length/5 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
-         "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nahovc", false},
+         "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nahovc", false},
         {"GET /bytes/5 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
          "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nahovc", true},
     };

@@ -244,7 +244,6 @@ int http1_server_send_head(struct http1_conn *conn, const struct http_head *give
 
     if (is_interim(head.status))
         return send_interim(conn, given);
-    head.version = HTTP_1_1;
     r = frame(conn, given, end, &framing);
     if (r < 0)
         return r;
@@ -253,6 +252,8 @@ int http1_server_send_head(struct http1_conn *conn, const struct http_head *give
         conn->close_after = true;
     framing.close = conn->close_after && framing.body != HTTP1_BODY_TUNNEL;
     framing.keep_alive = !conn->close_after && conn->keep_old;
+    /* Ours (RFC 9110 section 2.5), but an old client that wants to be kept looks for its own, with Connection: keep-alive. */
+    head.version = framing.keep_alive ? HTTP_1_0 : HTTP_1_1;
     r = http1_write_response(&conn->out, &head, &framing);
     if (r < 0)
         return r;

@@ -426,6 +426,8 @@ static void release(struct http_stream *stream)
 
     s->released = s->over = true;
     if (s->h2) {
+        if (!conn->is_server)
+            h2_reset(s->h2, H2_CANCEL); /* an answer is not wanted any more; nothing if it has come */
         h2_stream_release(s->h2);
         s->h2 = NULL;
         http2_wake_flush(conn);

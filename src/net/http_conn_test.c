@@ -481,6 +481,35 @@ static void test_shed(void **state)
     settle(&world);
 }
 
+/* Opened, and released, reset, or lost with the connection before the head was sent. */
+static void test_streams_without_a_head(void **state)
+{
+    for (int how = 0; how < 4; how++) {
+        struct party *party = request_opened(&world);
+
+        settle(&world);
+        assert_int_equal(world.client.client->streams, 1);
+        if (how == 1)
+            party->stream->ops->reset(party->stream, H2_CANCEL);
+        if (how == 2)
+            world.protocol->server_drain(world.server.server);
+        if (how == 3)
+            io_close(&world.server.stack, true);
+        if (how == 3)
+            world.protocol->server_free(world.server.server);
+        if (how == 3)
+            world.server.server = NULL;
+        pass(&world, NS_PER_S);
+        if (how == 3)
+            assert_true(party->was_reset);
+        party_release(party);
+        pass(&world, NS_PER_S);
+        assert_int_equal(world.client.client ? world.client.client->streams : 0, 0);
+        world_release(&world);
+        world_init(&world, *state);
+    }
+}
+
 static void test_no_pages(void **state)
 {
     size_t limit = world.loop.pages.max_pages;
@@ -546,6 +575,7 @@ int main(void)
         BOTH(test_connection_lost),
         BOTH(test_closed_while_idle),
         BOTH(test_shed),
+        BOTH(test_streams_without_a_head),
         BOTH(test_no_pages),
         BOTH(test_few_pages),
     };
