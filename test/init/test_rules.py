@@ -12,6 +12,7 @@ import pytest
 MODES = ["nft", "legacy"]
 FAMILIES = [4, 6]
 SO_ORIGINAL_DST = 80
+CLOSE_WAIT = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_close_wait"
 PORTS = ["--incoming-proxy-port", "4143", "--outgoing-proxy-port", "4140"]
 
 
@@ -288,8 +289,10 @@ def test_many_ports(network, init):
 def test_netns_flag(network, binaries):
     """From outside, into a namespace by its file."""
     host, other = network.host(), network.host("other")
-    other.run([binaries["linkerd-init"], "--iptables-mode", "nft", *PORTS, "--netns", host.path])
+    other.run([binaries["linkerd-init"], "--iptables-mode", "nft", *PORTS, "--netns", host.path,
+               "--timeout-close-wait-secs", "77"])
     assert ours(host, "nft", 4) and ours(host, "nft", 6)
+    assert host.run(["cat", CLOSE_WAIT]).stdout == "77\n" != other.run(["cat", CLOSE_WAIT]).stdout
     assert not ours(other, "nft", 4)
     other.run([binaries["linkerd-init"], "--remove", "--netns", host.path])
     assert not ours(host, "nft", 4) and not ours(host, "nft", 6)
@@ -298,8 +301,7 @@ def test_netns_flag(network, binaries):
 def test_close_wait(network, init):
     host = network.host()
     init(host, "--timeout-close-wait-secs", "123")
-    with host.inside(), open("/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_close_wait") as file:
-        assert file.read().strip() == "123"
+    assert host.run(["cat", CLOSE_WAIT]).stdout == "123\n"
 
 
 def test_simulate_runs_nothing(network, binaries):
