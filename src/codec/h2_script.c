@@ -126,11 +126,17 @@ static const struct h2_events events = {head_arena,  on_head,     on_data,   on_
 
 /* --- what comes out --- */
 
-static void note_block(struct script *script, struct slice block)
+/* The fields stand behind the frame that completes their block. */
+static void note_block(struct script *script, struct h2_frame frame, struct slice payload)
 {
+    struct slice block;
     nghttp2_nv nv;
     int flags;
 
+    buffer_add(&script->block, payload);
+    if (!(frame.flags & H2_FLAG_END_HEADERS))
+        return;
+    block = buffer_slice(&script->block);
     while (block.len) {
         ssize_t n = nghttp2_hd_inflate_hd2(script->inflater, &nv, &flags, (const uint8_t *)block.ptr, block.len, 1);
 
@@ -144,6 +150,7 @@ static void note_block(struct script *script, struct slice block)
                           nv.flags & NGHTTP2_NV_FLAG_NO_INDEX ? "!" : "");
     }
     nghttp2_hd_inflate_end_headers(script->inflater);
+    buffer_clear(&script->block);
 }
 
 static void note_settings(struct script *script, struct slice payload)
@@ -167,7 +174,8 @@ static void note_frame(struct script *script, struct h2_frame frame, struct slic
             buffer_printf(log, " %.*s", SLICE_ARGS(payload));
         break;
     case H2_FRAME_HEADERS:
-        note_block(script, payload);
+    case H2_FRAME_CONTINUATION:
+        note_block(script, frame, payload);
         break;
     case H2_FRAME_RST_STREAM:
         buffer_printf(log, " %s", h2_error_name(h2_get_u32(payload.ptr)));
@@ -577,6 +585,7 @@ void script_init(struct script *script, enum h2_role role)
     arena_init(&script->arena, 64 << 20);
     buffer_init(&script->log, 16 << 20);
     buffer_init(&script->data, 1 << 24);
+    buffer_init(&script->block, 1 << 24);
     nghttp2_hd_inflate_new(&script->inflater);
     if (h2_init(&script->conn, role, &script->config, &events, script, &script->out) < 0)
         abort();
@@ -595,4 +604,5 @@ void script_release(struct script *script)
     arena_release(&script->arena);
     buffer_release(&script->log);
     buffer_release(&script->data);
+    buffer_release(&script->block);
 }

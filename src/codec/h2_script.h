@@ -32,6 +32,7 @@ struct script {
     struct buffer log;
     struct h2_stream *streams[64]; /* announced and not released, by id / 2 */
     struct nghttp2_hd_inflater *inflater; /* of the frames that come out */
+    struct buffer block;                  /* HEADERS and CONTINUATION of one block, until it is complete */
     int64_t now_ns;
     bool hold;   /* data is consumed by "do consume" only */
     bool refuse; /* head_arena says NULL */
