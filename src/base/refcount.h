@@ -28,11 +28,8 @@ static inline void refcount_get(struct refcount *refs)
 /* True when this was the last one. */
 static inline bool refcount_put(struct refcount *refs)
 {
-    unsigned before = atomic_fetch_sub_explicit(&refs->count, 1, memory_order_release);
+    unsigned before = atomic_fetch_sub_explicit(&refs->count, 1, memory_order_acq_rel); /* TSan knows no fences */
 
     assert(before > 0);
-    if (before != 1)
-        return false;
-    atomic_thread_fence(memory_order_acquire);
-    return true;
+    return before == 1;
 }
