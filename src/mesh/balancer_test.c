@@ -5,6 +5,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <pthread.h>
 
 #include "base/duration.h"
 #include "base/limits.h"
@@ -303,6 +304,66 @@ static void delays(void **state)
     }
 }
 
+/* --- several threads at one endpoint --- */
+
+enum { THREADS = 4, ROUNDS = 2000 };
+
+struct contest {
+    struct endpoint_set *set;
+    pthread_barrier_t barrier;
+    struct failfast gate;
+    _Atomic(unsigned) claims, ejections, shut;
+};
+
+/* In each round all fail, then all claim, then all report success; one of each must count. */
+static void *compete(void *argument)
+{
+    struct contest *contest = argument;
+    struct endpoint *endpoint = contest->set->slots[0].endpoint;
+    struct rng rng;
+
+    rng_seed(&rng, 1);
+    for (int64_t round = 1; round <= ROUNDS; round++) {
+        int64_t now = round * 1000 * NS_PER_S, deadline;
+        bool by_us = false;
+
+        endpoint_begin(endpoint);
+        contest->ejections += endpoint_failed(endpoint, ECONNREFUSED, &backoff, now, &rng);
+        assert_int_equal(failfast_enter(&contest->gate, now, &deadline), REASON_NONE);
+        pthread_barrier_wait(&contest->barrier);
+        contest->claims += endpoint_claim(endpoint, now + 100 * NS_PER_S, NS_PER_S);
+        assert_true(failfast_expire(&contest->gate, now + 10 * NS_PER_S, &deadline, &by_us));
+        contest->shut += by_us;
+        failfast_leave(&contest->gate);
+        endpoint_end(endpoint, 5, &balancer, now);
+        pthread_barrier_wait(&contest->barrier);
+        endpoint_connected(endpoint);
+        failfast_ready(&contest->gate);
+        pthread_barrier_wait(&contest->barrier);
+    }
+    return NULL;
+}
+
+static void threads_agree(void **state)
+{
+    struct contest contest = {.set = set_of(1, 1)};
+    pthread_t threads[THREADS];
+
+    failfast_init(&contest.gate, 3 * NS_PER_S, 100);
+    pthread_barrier_init(&contest.barrier, NULL, THREADS);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, compete, &contest), 0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(contest.claims, ROUNDS);
+    assert_int_equal(contest.ejections, ROUNDS);
+    assert_int_equal(contest.shut, ROUNDS);
+    assert_int_equal(contest.gate.waiting, 0);
+    assert_int_equal(contest.set->slots[0].endpoint->in_flight, 0);
+    pthread_barrier_destroy(&contest.barrier);
+    endpoint_set_unref(contest.set);
+}
+
 /* --- load and choice --- */
 
 static void load_is_peak_ewma(void **state)
@@ -597,6 +658,7 @@ int main(void)
         cmocka_unit_test(updates_agree_with_a_model),
         cmocka_unit_test(ejection_and_probes),
         cmocka_unit_test(delays),
+        cmocka_unit_test(threads_agree),
         cmocka_unit_test(load_is_peak_ewma),
         cmocka_unit_test(lower_load_wins),
         cmocka_unit_test(shares_follow_weights),

@@ -187,6 +187,12 @@ static struct metric *metric_create(struct metric_shard *shard, struct metric_ki
     return NULL;
 }
 
+static struct metric *refuse(struct metric_shard *shard, struct metric_kind *kind)
+{
+    atomic_fetch_add_explicit(&kind->overflow, 1, memory_order_relaxed);
+    return metric_ref(shard->sink);
+}
+
 struct metric *metric_get(struct metric_shard *shard, int family_id, struct slice labels)
 {
     struct metric_kind *kind = &shard->kinds[family_id];
@@ -200,10 +206,14 @@ struct metric *metric_get(struct metric_shard *shard, int family_id, struct slic
     if (metric)
         metric_ref(metric);
     pthread_mutex_unlock(&shard->lock);
-    if (metric)
-        return metric;
-    atomic_fetch_add_explicit(&kind->overflow, 1, memory_order_relaxed);
-    return metric_ref(shard->sink);
+    return metric ? metric : refuse(shard, kind);
+}
+
+struct metric *metric_get_built(struct metric_shard *shard, int family_id, const struct buffer *labels)
+{
+    if (buffer_error(labels))
+        return refuse(shard, &shard->kinds[family_id]);
+    return metric_get(shard, family_id, buffer_slice(labels));
 }
 
 struct metric *metric_ref(struct metric *metric)

@@ -123,6 +123,8 @@ struct metric_shard *metrics_shard_new(struct metrics *metrics);
 
 /* The series with a reference for the caller. Never NULL; see Bounds above. `labels`: text by label_add(), or "". */
 struct metric *metric_get(struct metric_shard *shard, int family_id, struct slice labels);
+/* The same with labels as they were built; a set that could not be (too long, no memory) counts as refused. */
+struct metric *metric_get_built(struct metric_shard *shard, int family_id, const struct buffer *labels);
 struct metric *metric_ref(struct metric *metric);
 /* NULL is allowed. */
 void metric_unref(struct metric *metric);

@@ -224,6 +224,29 @@ static void full_registry_swallows_and_tells(void **state)
     assert_int_equal(metrics_value(&f->metrics, OPEN, SLICE_NULL), 7);
 }
 
+static void labels_that_could_not_be_built(void **state)
+{
+    struct fixture *f = *state;
+    struct buffer labels;
+    struct metric *metric;
+
+    buffer_init(&labels, 16);
+    label_add(&labels, "a", SLICE_LIT("b"));
+    metric = metric_get_built(f->a, REQUESTS, &labels);
+    metric_add(metric, 3);
+    metric_unref(metric);
+    assert_int_equal(metrics_value(&f->metrics, REQUESTS, SLICE_LIT("a=\"b\"")), 3);
+    label_add(&labels, "longer", SLICE_LIT("than there is room for"));
+    metric = metric_get_built(f->a, REQUESTS, &labels);
+    metric_add(metric, 1000);
+    metric_unref(metric);
+    metrics_write(&f->metrics, &f->text);
+    buffer_add_byte(&f->text, '\0');
+    assert_null(strstr(f->text.data, "1000"));
+    assert_non_null(strstr(f->text.data, "overflow_total{family=\"request_total\"} 1\n"));
+    buffer_release(&labels);
+}
+
 static void idle_series_go_together(void **state)
 {
     struct fixture *f = *state;
@@ -406,6 +429,7 @@ int main(void)
         WITH_FIXTURE(labels_cannot_break_the_page),
         WITH_FIXTURE(label_names_from_outside),
         WITH_FIXTURE(full_registry_swallows_and_tells),
+        WITH_FIXTURE(labels_that_could_not_be_built),
         WITH_FIXTURE(idle_series_go_together),
         cmocka_unit_test(sweeps_go_through_many),
         cmocka_unit_test(writers_and_a_scraper),

@@ -89,7 +89,7 @@ int redirect_location(const struct redirect *redirect, const struct http_head *h
                       struct arena *arena, struct slice *ret_location)
 {
     struct slice old_scheme = head->scheme.len ? head->scheme : SLICE_LIT("http");
-    struct slice scheme = redirect->scheme.len ? redirect->scheme : old_scheme, authority, path;
+    struct slice scheme = redirect->scheme.len ? redirect->scheme : old_scheme, authority, path = SLICE_NULL;
     int r;
 
     r = new_authority(redirect, head, scheme, arena, &authority);
