@@ -25,6 +25,7 @@ PROGRAMS = {
     "linkerd-proxy": "src/proxy/linkerd-proxy",
     "linkerd-controller": "src/control/linkerd-controller",
     "linkerd-init": "src/init/linkerd-init",
+    "http-echo": "test/tools/http-echo",
 }
 
 
