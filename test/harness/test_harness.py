@@ -54,7 +54,8 @@ def inner(tmp_path, programs):
 
 
 SLEEPER = ("host = network.host('h')\n"
-           "sleeper = programs.start(['sleep', '1000'], namespace=host)\n"
+           "sleeper = programs.start(['sh', '-c', 'echo up; exec sleep 1000'], namespace=host)\n"
+           "sleeper.wait_line('up')\n"
            "print('\\npid', sleeper.pid, flush=True)\n")
 
 
