@@ -171,15 +171,17 @@ unsigned addr_to_sockaddr(struct addr addr, struct sockaddr_storage *ret_sa)
 int addr_from_sockaddr(const struct sockaddr *sa, struct addr *ret_addr)
 {
     if (sa->sa_family == AF_INET) {
-        const struct sockaddr_in *in = (const struct sockaddr_in *)sa;
+        struct sockaddr_in in;
 
-        *ret_addr = (struct addr){ip_v4(ntohl(in->sin_addr.s_addr)), ntohs(in->sin_port)};
+        memcpy(&in, sa, sizeof(in));
+        *ret_addr = (struct addr){ip_v4(ntohl(in.sin_addr.s_addr)), ntohs(in.sin_port)};
         return 0;
     }
     if (sa->sa_family == AF_INET6) {
-        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)sa;
+        struct sockaddr_in6 in6;
 
-        *ret_addr = (struct addr){ip_v6(in6->sin6_addr.s6_addr), ntohs(in6->sin6_port)};
+        memcpy(&in6, sa, sizeof(in6));
+        *ret_addr = (struct addr){ip_v6(in6.sin6_addr.s6_addr), ntohs(in6.sin6_port)};
         return 0;
     }
     return -EAFNOSUPPORT;

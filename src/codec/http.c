@@ -6,8 +6,14 @@ static const struct {
     struct slice name;
     bool hop;
 } tokens[HTTP_TOKEN_COUNT] = {
-#define NAME(text) {{(text), sizeof(text) - 1}, false}
-#define HOP(text) {{(text), sizeof(text) - 1}, true}
+#define NAME(text)                                                                                                     \
+    {                                                                                                                  \
+        {(text), sizeof(text) - 1}, false                                                                              \
+    }
+#define HOP(text)                                                                                                      \
+    {                                                                                                                  \
+        {(text), sizeof(text) - 1}, true                                                                               \
+    }
     [HTTP_TOKEN_CONNECTION] = HOP("connection"),
     [HTTP_TOKEN_KEEP_ALIVE] = HOP("keep-alive"),
     [HTTP_TOKEN_PROXY_CONNECTION] = HOP("proxy-connection"),
@@ -44,65 +50,45 @@ static const struct {
 #undef HOP
 };
 
-/* Tokens whose names begin with this letter and have this length stand in one short list. */
-static enum http_token match(struct slice name, const uint8_t *candidates)
-{
-    for (; *candidates; candidates++)
-        if (slice_eq_nocase(name, tokens[*candidates].name))
-            return (enum http_token) * candidates;
-    return HTTP_TOKEN_OTHER;
-}
-
-static enum http_token match_length(struct slice name)
-{
-#define LIST(...) match(name, (const uint8_t[]){__VA_ARGS__, 0})
-    switch (name.len) {
-    case 2:
-        return LIST(HTTP_TOKEN_TE);
-    case 4:
-        return LIST(HTTP_TOKEN_HOST, HTTP_TOKEN_DATE);
-    case 6:
-        return LIST(HTTP_TOKEN_EXPECT, HTTP_TOKEN_COOKIE);
-    case 7:
-        return LIST(HTTP_TOKEN_TRAILER, HTTP_TOKEN_UPGRADE);
-    case 8:
-        return LIST(HTTP_TOKEN_LOCATION);
-    case 9:
-        return LIST(HTTP_TOKEN_FORWARDED);
-    case 10:
-        return LIST(HTTP_TOKEN_CONNECTION, HTTP_TOKEN_KEEP_ALIVE, HTTP_TOKEN_USER_AGENT, HTTP_TOKEN_L5D_REASON);
-    case 11:
-        return LIST(HTTP_TOKEN_GRPC_STATUS, HTTP_TOKEN_RETRY_AFTER);
-    case 12:
-        return LIST(HTTP_TOKEN_CONTENT_TYPE, HTTP_TOKEN_GRPC_MESSAGE, HTTP_TOKEN_GRPC_TIMEOUT);
-    case 13:
-        return LIST(HTTP_TOKEN_L5D_CLIENT_ID, HTTP_TOKEN_L5D_REMOTE_IP, HTTP_TOKEN_L5D_SERVER_ID);
-    case 14:
-        return LIST(HTTP_TOKEN_CONTENT_LENGTH, HTTP_TOKEN_HTTP2_SETTINGS, HTTP_TOKEN_L5D_ORIG_PROTO,
-                    HTTP_TOKEN_L5D_REQUIRE_ID);
-    case 15:
-        return LIST(HTTP_TOKEN_L5D_PROXY_ERROR);
-    case 16:
-        return LIST(HTTP_TOKEN_PROXY_CONNECTION, HTTP_TOKEN_L5D_DST_OVERRIDE);
-    case 17:
-        return LIST(HTTP_TOKEN_TRANSFER_ENCODING, HTTP_TOKEN_L5D_DST_CANONICAL);
-    case 20:
-        return LIST(HTTP_TOKEN_L5D_PROXY_CONNECTION);
-    case 22:
-        return LIST(HTTP_TOKEN_GRPC_RETRY_PUSHBACK_MS);
-    default:
-        return HTTP_TOKEN_OTHER;
-    }
-#undef LIST
-}
+/* The tokens whose names have this length. */
+static const uint8_t by_length[][5] = {
+    [2] = {HTTP_TOKEN_TE},
+    [4] = {HTTP_TOKEN_HOST, HTTP_TOKEN_DATE},
+    [6] = {HTTP_TOKEN_EXPECT, HTTP_TOKEN_COOKIE},
+    [7] = {HTTP_TOKEN_TRAILER, HTTP_TOKEN_UPGRADE},
+    [8] = {HTTP_TOKEN_LOCATION},
+    [9] = {HTTP_TOKEN_FORWARDED},
+    [10] = {HTTP_TOKEN_CONNECTION, HTTP_TOKEN_KEEP_ALIVE, HTTP_TOKEN_USER_AGENT, HTTP_TOKEN_L5D_REASON},
+    [11] = {HTTP_TOKEN_GRPC_STATUS, HTTP_TOKEN_RETRY_AFTER},
+    [12] = {HTTP_TOKEN_CONTENT_TYPE, HTTP_TOKEN_GRPC_MESSAGE, HTTP_TOKEN_GRPC_TIMEOUT},
+    [13] = {HTTP_TOKEN_L5D_CLIENT_ID, HTTP_TOKEN_L5D_REMOTE_IP, HTTP_TOKEN_L5D_SERVER_ID},
+    [14] = {HTTP_TOKEN_CONTENT_LENGTH, HTTP_TOKEN_HTTP2_SETTINGS, HTTP_TOKEN_L5D_ORIG_PROTO, HTTP_TOKEN_L5D_REQUIRE_ID},
+    [15] = {HTTP_TOKEN_L5D_PROXY_ERROR},
+    [16] = {HTTP_TOKEN_PROXY_CONNECTION, HTTP_TOKEN_L5D_DST_OVERRIDE},
+    [17] = {HTTP_TOKEN_TRANSFER_ENCODING, HTTP_TOKEN_L5D_DST_CANONICAL},
+    [20] = {HTTP_TOKEN_L5D_PROXY_CONNECTION},
+    [22] = {HTTP_TOKEN_GRPC_RETRY_PUSHBACK_MS},
+};
 
 enum http_token http_token_of(struct slice name)
 {
-    enum http_token token = match_length(name);
+    char first, last;
 
-    if (token == HTTP_TOKEN_OTHER && slice_eq_nocase(slice_take(name, 10), SLICE_LIT("l5d-proxy-")))
+    if (name.len == 0)
+        return HTTP_TOKEN_OTHER;
+    first = (char)(name.ptr[0] | 0x20);
+    last = (char)(name.ptr[name.len - 1] | 0x20);
+    if (name.len < sizeof(by_length) / sizeof(by_length[0]))
+        for (const uint8_t *token = by_length[name.len]; *token; token++) {
+            struct slice candidate = tokens[*token].name;
+
+            /* Most names that are none of ours end here, without a call. */
+            if (candidate.ptr[0] == first && candidate.ptr[name.len - 1] == last && slice_eq_nocase(name, candidate))
+                return (enum http_token) * token;
+        }
+    if (first == 'l' && slice_eq_nocase(slice_take(name, 10), SLICE_LIT("l5d-proxy-")))
         return HTTP_TOKEN_L5D_PROXY_OTHER;
-    return token;
+    return HTTP_TOKEN_OTHER;
 }
 
 struct slice http_token_name(enum http_token token)

@@ -1,5 +1,6 @@
 #include "codec/http1_syntax.h"
 
+#include <endian.h>
 #include <stdint.h>
 
 static const bool token_bytes[256] = {
@@ -20,8 +21,7 @@ size_t http1_token_span(const char *at, const char *end)
 /*
  * Eight bytes at a time without a vector unit: the top bit of each byte of the
  * result is set for bytes below `least` (at most 0x80), bytes that equal `but`, and
- * DEL. Above the first such byte the result may be wrong (borrows), so it only says
- * whether there is one.
+ * DEL. Borrows can set others too, but only above such a byte: the lowest is right.
  */
 static inline uint64_t unwanted(uint64_t word, uint64_t least, uint64_t but)
 {
@@ -37,11 +37,12 @@ static inline size_t clean_span(const char *at, const char *end, unsigned char l
     const char *start = at;
 
     for (; end - at >= 8; at += 8) {
-        uint64_t word;
+        uint64_t word, found;
 
         memcpy(&word, at, 8);
-        if (unwanted(word, least, but))
-            break;
+        found = unwanted(le64toh(word), least, but);
+        if (found)
+            return (size_t)(at - start) + (size_t)__builtin_ctzll(found) / 8;
     }
     while (at < end && (unsigned char)*at >= least && (unsigned char)*at != but && *at != 0x7f)
         at++;
