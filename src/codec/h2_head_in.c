@@ -287,9 +287,10 @@ static bool is_kept(struct reading *in, enum http_token token, struct slice valu
     }
 }
 
-static void add_field(struct reading *in, enum http_token token, struct slice name, struct slice value, bool never_index)
+/* `known`: the name is a constant, else it is copied. */
+static void add_field(struct reading *in, enum http_token token, struct slice known, struct slice name,
+                      struct slice value, bool never_index)
 {
-    struct slice known = http_token_name(token);
     size_t name_len = known.len ? 0 : name.len;
     char *copy;
 
@@ -312,6 +313,7 @@ static void add_field(struct reading *in, enum http_token token, struct slice na
 
 static void read_field(struct reading *in, struct slice name, struct slice value, bool never_index)
 {
+    struct slice known;
     enum http_token token;
 
     in->size += name.len + value.len + 32;
@@ -326,11 +328,12 @@ static void read_field(struct reading *in, struct slice name, struct slice value
     if (name.len && name.ptr[0] == ':')
         return read_pseudo(in, name, value);
     in->regular = true;
-    if (!is_name(name))
-        return malformed(in, "bad characters in a name");
     token = http_token_of(name);
+    known = http_token_name(token);
+    if (known.len ? !slice_eq(name, known) : !is_name(name)) /* tokens are found in any case */
+        return malformed(in, "bad characters in a name");
     if (is_kept(in, token, value))
-        add_field(in, token, name, value, never_index);
+        add_field(in, token, known, name, value, never_index);
 }
 
 /* --- the end of the block --- */

@@ -88,6 +88,30 @@ static bool is_sent(const struct writing *out, const struct http_field *field)
     return field->token != HTTP_TOKEN_HOST && !http_token_is_hop(field->token);
 }
 
+/*
+ * Names whose values differ from request to request. Each value would take a place in the tables of both ends and push out
+ * what is worth having there: 250 ns a request and hop, and tables that are always full. Such a field is sent as one that is
+ * never indexed, which keeps every hop behind from doing so as well.
+ */
+static bool is_unique(const struct http_field *field)
+{
+#define UNIQUE(text) {text, sizeof(text) - 1}
+    static const struct slice names[] = {UNIQUE("traceparent"), UNIQUE("x-request-id"), UNIQUE("x-b3-traceid"),
+                                         UNIQUE("x-b3-spanid"), UNIQUE("x-b3-parentspanid"), UNIQUE("uber-trace-id"),
+                                         UNIQUE("x-amzn-trace-id"), UNIQUE("x-cloud-trace-context"),
+                                         UNIQUE("x-correlation-id")};
+#undef UNIQUE
+
+    if (field->token == HTTP_TOKEN_GRPC_TIMEOUT)
+        return true;
+    if (field->token != HTTP_TOKEN_OTHER || field->name.len < 11)
+        return false;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (slice_eq_nocase(field->name, names[i]))
+            return true;
+    return false;
+}
+
 static bool te_has_trailers(struct slice value)
 {
     struct slice part;
@@ -124,7 +148,7 @@ static int add_fields(struct writing *out, const struct http_field *fields, unsi
                 lower[at] = (char)(name.ptr[at] >= 'A' && name.ptr[at] <= 'Z' ? name.ptr[at] | 0x20 : name.ptr[at]);
             name.ptr = lower;
         }
-        add(out, name, field->value, field->never_index);
+        add(out, name, field->value, field->never_index || is_unique(field));
     }
     return 0;
 }
