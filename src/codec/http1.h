@@ -48,7 +48,7 @@ struct http1_scan {
 
 /* How the body's end is found (RFC 9112 section 6.3). */
 enum http1_body {
-    HTTP1_BODY_NONE,
+    HTTP1_BODY_NONE,        /* in a response: HEAD, 1xx, 204 and 304 only; what else has no body has LENGTH 0 */
     HTTP1_BODY_LENGTH,      /* http1_framing.length bytes, may be 0 */
     HTTP1_BODY_CHUNKED,     /* see struct http1_chunked */
     HTTP1_BODY_UNTIL_CLOSE, /* responses only */
@@ -61,7 +61,7 @@ struct http1_framing {
     bool keep_alive;      /* another message may follow this one on the connection */
     bool close;           /* Connection: close was there */
     bool upgrade;         /* request: asks for an upgrade that may be passed on: HTTP/1.1, Connection: upgrade and an
-                             Upgrade that does not offer h2c, which we decline. Response: 101 */
+                             Upgrade that does not offer h2c, which we decline. Response: 101, or 426 with its Upgrade */
     bool expect_continue; /* request: HTTP/1.1 with Expect: 100-continue */
     bool te_trailers;     /* request: TE has `trailers` */
     bool no_host;         /* request: neither Host nor an authority in the target, or empty. HTTP/1.1 forbids it
