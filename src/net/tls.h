@@ -113,6 +113,14 @@ const char *tls_failure_name(enum tls_failure failure);
 /* The sentence, with the names and numbers that decided. */
 void tls_failure_text(const struct io_stack *stack, struct errmsg *msg);
 
+/*
+ * For people who want to see a certificate, not talk to its owner (`linkerd identity`): the handshake always fails, with
+ * TLS_BAD_CERTIFICATE, as soon as the server has shown its chain; nothing was believed and nothing can be sent.
+ */
+int tls_push_inspector(struct io_stack *stack, struct tls_context *context, struct slice server_name);
+/* What the server showed, leaf first, until io_close(); NULL if it came not that far. */
+const struct x509_bundle *tls_shown(const struct io_stack *stack);
+
 struct tls_peer {
     struct san id;     /* proven by its certificate; SAN_NONE: nobody in particular */
     struct slice alpn; /* "" for none */

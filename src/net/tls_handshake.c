@@ -44,6 +44,9 @@ void tls_free(struct io *io)
     tls_keys_release(&tls->tx);
     free(tls->failure_text);
     free(tls->names);
+    if (tls->shown)
+        x509_bundle_release(tls->shown);
+    free(tls->shown);
     free(tls);
 }
 
@@ -156,6 +159,32 @@ int tls_push_client(struct io_stack *stack, struct tls_context *context, const s
     }
     io_push(stack, &tls->io);
     return 0;
+}
+
+int tls_push_inspector(struct io_stack *stack, struct tls_context *context, struct slice server_name)
+{
+    struct tls *tls;
+    int r = push(stack, context, (struct san){SAN_NONE, SLICE_NULL}, NULL, 0, &tls);
+
+    if (r < 0)
+        return r;
+    SSL_set_connect_state(tls->ssl);
+    tls->shown = calloc(1, sizeof(*tls->shown));
+    r = tls->shown ? offer_name(tls->ssl, server_name) : -ENOMEM;
+    if (r < 0) {
+        ERR_clear_error();
+        tls_free(&tls->io);
+        return r;
+    }
+    io_push(stack, &tls->io);
+    return 0;
+}
+
+const struct x509_bundle *tls_shown(const struct io_stack *stack)
+{
+    const struct tls *tls = tls_of(stack);
+
+    return tls && tls->shown && tls->shown->count ? tls->shown : NULL;
 }
 
 /* --- why it failed --- */

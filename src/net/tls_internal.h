@@ -56,6 +56,7 @@ struct tls {
     char *failure_text;   /* NULL, or why in words */
     char *names;          /* owns peer.id and peer.alpn; NULL when both are empty */
     struct tls_peer peer;
+    struct x509_bundle *shown; /* an inspector's: what the server showed; NULL for all others */
 };
 
 /* The tls filter of the stack, or NULL. */

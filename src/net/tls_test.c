@@ -1069,6 +1069,29 @@ static void test_prefix_below(void **state)
     assert_int_equal(tls_of(&f->a.stack)->tx.sequence, 1); /* in one record */
 }
 
+static void test_inspector(void **state)
+{
+    struct fixture *f = *state;
+    struct authority stranger;
+    struct tls_context *anonymous;
+    int c, s;
+
+    authority_init(&stranger, "stranger"); /* whom we believe plays no part */
+    anonymous = tls_world_context(&f->world, NULL, nobody, &stranger.anchors);
+    tls_connect(&f->world, &f->a, &f->b);
+    assert_int_equal(tls_push_inspector(&f->a.stack, anonymous, server_id.name), 0);
+    assert_int_equal(tls_push_server(&f->b.stack, f->server_ctx, NULL, 0), 0);
+    assert_null(tls_shown(&f->a.stack));
+    tls_shake(&f->world, &f->a, &f->b, &c, &s);
+    assert_int_equal(c, -EKEYREJECTED);
+    assert_int_equal(s, -EPROTO);
+    assert_non_null(tls_shown(&f->a.stack));
+    assert_true(x509_bundle_eq(tls_shown(&f->a.stack), &f->server.chain));
+    assert_null(tls_shown(&f->b.stack));
+    tls_context_unref(anonymous);
+    authority_release(&stranger);
+}
+
 static void test_out_of_pages(void **state)
 {
     struct fixture *f = *state;
@@ -1123,6 +1146,7 @@ int main(void)
         TEST(test_foreign_close),
         TEST(test_renegotiation),
         TEST(test_prefix_below),
+        TEST(test_inspector),
         TEST(test_out_of_pages),
     };
 

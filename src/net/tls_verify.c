@@ -83,14 +83,39 @@ static void explain(struct tls *tls, X509_STORE_CTX *store_ctx, int error)
     GENERAL_NAMES_free(names);
 }
 
+/* The chain as it came, leaf first. It is not looked at here. */
+static void take_shown(struct tls *tls, X509_STORE_CTX *store_ctx)
+{
+    STACK_OF(X509) *chain = X509_STORE_CTX_get0_untrusted(store_ctx);
+
+    for (int i = 0; i < sk_X509_num(chain); i++) {
+        X509 *x509 = sk_X509_value(chain, i);
+        struct x509_cert *cert;
+
+        X509_up_ref(x509);
+        if (x509_cert_wrap(x509, NULL, &cert) < 0)
+            continue;
+        (void)x509_bundle_add(tls->shown, cert);
+        x509_cert_unref(cert);
+    }
+    tls->failure = TLS_BAD_CERTIFICATE;
+    tls->failure_text = describe("the certificate was only looked at");
+}
+
 int tls_verify_peer(X509_STORE_CTX *store_ctx, void *what)
 {
     struct tls_context *context = what;
     const SSL *ssl = X509_STORE_CTX_get_ex_data(store_ctx, SSL_get_ex_data_X509_STORE_CTX_idx());
     struct tls *tls = SSL_get_app_data(ssl);
     const X509 *leaf = X509_STORE_CTX_get0_cert(store_ctx);
-    int error = x509_run_verify(store_ctx, context->sys->ops->wall(context->sys));
+    int error;
 
+    if (tls->shown) {
+        take_shown(tls, store_ctx);
+        X509_STORE_CTX_set_error(store_ctx, X509_V_ERR_APPLICATION_VERIFICATION);
+        return 0;
+    }
+    error = x509_run_verify(store_ctx, context->sys->ops->wall(context->sys));
     if (error == X509_V_OK)
         error = tls->server ? identify_client(tls, leaf) : identify_server(tls, leaf);
     if (error != X509_V_OK && tls->failure == TLS_OK)
