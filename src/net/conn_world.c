@@ -182,6 +182,12 @@ static void answer_by_path(struct party *party)
     }
 }
 
+static void release_if_ended(struct party *party)
+{
+    if (party->world->eager && party->ended && party->end_sent)
+        party_release(party);
+}
+
 static void party_head(struct http_stream *stream, struct http_head *head, bool end)
 {
     struct party *party = stream->owner;
@@ -192,6 +198,7 @@ static void party_head(struct http_stream *stream, struct http_head *head, bool 
     party->ended = end;
     if (head->status == 0)
         (party->world->on_head ? party->world->on_head : answer_by_path)(party);
+    release_if_ended(party);
 }
 
 static size_t party_data(struct http_stream *stream, struct slice bytes, bool end)
@@ -218,6 +225,7 @@ static size_t party_data(struct http_stream *stream, struct slice bytes, bool en
     if (party->take_left != SIZE_MAX)
         party->take_left -= take;
     party->ended = end && take == bytes.len;
+    release_if_ended(party);
     return take;
 }
 
@@ -234,6 +242,7 @@ static void party_trailers(struct http_stream *stream, const struct http_field *
         stream->ops->send_trailers(stream, fields, count);
         party->end_sent = true;
     }
+    release_if_ended(party);
 }
 
 static void party_writable(struct http_stream *stream)
@@ -245,6 +254,7 @@ static void party_writable(struct http_stream *stream)
         stream->ops->resume(stream);
     else
         push(party);
+    release_if_ended(party);
 }
 
 static void party_reset(struct http_stream *stream, struct http_reset reset)

@@ -95,6 +95,7 @@ struct world {
     struct party *newest; /* the last party that the server made */
     unsigned shed;        /* requests that on_stream refused */
     bool refuse_all;
+    bool eager;           /* parties release their stream inside the event with which the exchange has ended */
     void (*on_head)(struct party *party);
     /* Instead of making parties: serves the stream in another way. */
     struct arena *(*on_stream)(struct world *world, struct http_server *server, struct http_stream *stream);

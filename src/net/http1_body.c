@@ -101,15 +101,20 @@ static size_t offer(struct http1_conn *conn, size_t n, bool last)
 /* The same, or away with them when the owner has gone. True when all of them passed. */
 static bool pass(struct http1_conn *conn, size_t n, bool last, size_t *ret_taken)
 {
+    uint8_t before = conn->rx;
+
     *ret_taken = n;
     if (!conn->active || conn->over)
         return discard(conn, n, last);
-    *ret_taken = offer(conn, n, last);
-    if (*ret_taken < n)
-        return false;
     if (last)
-        conn->rx = HTTP1_RX_DONE;
-    return true;
+        conn->rx = HTTP1_RX_DONE; /* an owner that releases the stream with its last bytes leaves a whole exchange behind */
+    *ret_taken = offer(conn, n, last);
+    if (*ret_taken == n)
+        return true;
+    conn->rx = before;
+    if (!conn->active && !conn->is_server)
+        conn->abort = true; /* released inside without taking all: release() saw a whole exchange */
+    return false;
 }
 
 /* True with *ret_len set when there are bytes; false when the end came too early (told) or bytes are missing. */
@@ -324,11 +329,8 @@ static int add_end(struct http1_conn *conn)
 /* Waits for room, or for pages when there are none while nothing is queued. */
 static void block(struct http1_conn *conn, bool starved)
 {
-    conn->blocked = true;
-    if (!starved)
-        return;
-    conn->starved = true;
-    http1_set_upkeep(conn);
+    conn->starved |= starved;
+    http1_block(conn);
 }
 
 static ssize_t send_data(struct http_stream *stream, struct slice bytes, bool end)
@@ -355,7 +357,7 @@ static ssize_t send_data(struct http_stream *stream, struct slice bytes, bool en
             conn->tx_left -= part.len;
     }
     if (part.len < bytes.len) {
-        conn->blocked = true;
+        block(conn, false);
     } else if (end) {
         r = add_end(conn);
         if (r < 0)

@@ -176,7 +176,7 @@ static int64_t next_deadline(const struct http1_conn *conn)
     if (conn->starved)
         return conn->loop->now_ns + STARVED_RETRY_NS;
     if (conn->active)
-        return INT64_MAX;
+        return conn->blocked && conn->stall_timeout_ns ? conn->blocked_ns + conn->stall_timeout_ns : INT64_MAX;
     if (http1_is_discarding(conn))
         return conn->since_ns + DISCARD_NS;
     if (conn->head_begun)
@@ -198,6 +198,15 @@ static void upkeep(struct timer *timer)
     struct http1_conn *conn = CONTAINER_OF(timer, struct http1_conn, upkeep);
 
     task_wake(conn->loop, &conn->run);
+}
+
+void http1_block(struct http1_conn *conn)
+{
+    if (!conn->blocked)
+        conn->blocked_ns = conn->loop->now_ns;
+    conn->blocked = true;
+    if (conn->starved || conn->stall_timeout_ns)
+        http1_set_upkeep(conn);
 }
 
 /* --- output --- */
@@ -255,6 +264,8 @@ static void flush(struct task *task)
             task_wake(conn->loop, &conn->run);
         return;
     }
+    if (conn->out.len < before)
+        conn->blocked_ns = conn->loop->now_ns;
     if (r == 0 && conn->shut_after && !conn->shut)
         half_close(conn);
     tell_writable(conn);
@@ -321,23 +332,39 @@ static void finish(struct http1_conn *conn)
 
 /* --- the work of a turn --- */
 
-/* A peer may half-close and wait for its answer; when it is gone altogether, the kernel has an error for us. */
-static bool broke_after_eof(struct http1_conn *conn)
+/*
+ * A server's connection on which no more can be said, or whose peer does not listen, is over. (A client's may still
+ * have an answer to read.) A peer may half-close and wait for its answer; when it is gone altogether, the kernel
+ * has an error for us.
+ */
+static void look_for_the_end(struct http1_conn *conn)
+{
+    if (!conn->is_server)
+        return;
+    if (conn->write_broken || (conn->eof && conn->stack->error))
+        http1_end(conn, http1_reason_of_eof(conn));
+    else if (conn->active && conn->blocked && http1_time_is_up(conn))
+        http1_end(conn, (struct http_reset){HTTP_ERROR_LIMIT, ETIMEDOUT, "the peer takes nothing"});
+}
+
+/* What came before the loop looks at all: an error behind the end, and the request that an idle drain must not lose. */
+static void look_at_the_socket(struct http1_conn *conn)
 {
     char byte;
 
-    if (conn->eof && !conn->stack->error)
+    if (conn->eof && !conn->stack->error && conn->is_server)
         (void)io_read(conn->stack, &byte, sizeof(byte));
-    return conn->eof && conn->stack->error;
+    else if (conn->drain)
+        (void)read_once(conn);
 }
 
 static void work(struct http1_conn *conn)
 {
     conn->read_again = false;
-    if (conn->is_server && (conn->write_broken || broke_after_eof(conn)))
-        http1_end(conn, http1_reason_of_eof(conn));
-    for (int reads = 0; conn->state == HTTP1_OPEN; reads++) {
-        while (conn->process(conn) && conn->state == HTTP1_OPEN)
+    look_at_the_socket(conn);
+    for (int reads = 0;; reads++) {
+        look_for_the_end(conn);
+        while (conn->state == HTTP1_OPEN && conn->process(conn))
             ;
         if (conn->state != HTTP1_OPEN)
             return;

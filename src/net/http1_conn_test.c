@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/duration.h"
 #include "base/limits.h"
@@ -383,6 +384,42 @@ static void test_half_closed_clients(void **state)
     assert_null(world.newest);
 }
 
+/* A client that is gone while it waits is noticed at once, half-closed before or not. */
+static void test_clients_that_vanish(void **state)
+{
+    for (int half = 0; half < 2; half++) {
+        say("GET /hold HTTP/1.1\r\n" HOST "\r\n");
+        party_respond(world.newest, 103, NULL, false);
+        settle(&world);
+        if (half)
+            shutdown(world.client.raw, SHUT_WR);
+        settle(&world);
+        assert_false(world.newest->was_reset);
+        close(world.client.raw); /* with 103 unread: the server's end sees a reset */
+        world.client.raw = -1;
+        settle(&world);
+        assert_true(world.newest->was_reset);
+        assert_int_equal(world.newest->reset.error, HTTP_ERROR_CLOSED);
+        assert_int_equal(world.newest->reset.code, ECONNRESET);
+        assert_true(world.server.closed);
+        restart_server();
+    }
+}
+
+/* A request that has come, but was not read yet, is served by a draining connection. */
+static void test_drain_reads_first(void **state)
+{
+    static const char text[] = "GET /status/200 HTTP/1.1\r\n" HOST "\r\n";
+
+    assert_int_equal(send(world.client.raw, text, sizeof(text) - 1, 0), (ssize_t)sizeof(text) - 1);
+    http1_protocol.server_drain(world.server.server);
+    for (int i = 0; i < 4; i++)
+        release_ended();
+    assert_int_equal(world.server.refused, 0);
+    hear();
+    assert_true(got.len == 0 || slice_starts(buffer_slice(&got), SLICE_LIT("HTTP/1.1 200 OK\r\nConnection: close\r\n")));
+}
+
 /* Heads of every size up to the limit pass, larger ones are refused with the right status. */
 static void test_large_heads(void **state)
 {
@@ -703,7 +740,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SERVER(test_exchanges),   SERVER(test_refusals),     SERVER(test_pipelining), SERVER(test_pipelining_is_bounded),
         SERVER(test_expect),      SERVER(test_unread_bodies), SERVER(test_tunnels),   SERVER(test_upgrades),
-        SERVER(test_timeouts),    SERVER(test_half_closed_clients), SERVER(test_large_heads), SERVER(test_owner_closes),
+        SERVER(test_timeouts),    SERVER(test_half_closed_clients), SERVER(test_large_heads), SERVER(test_clients_that_vanish),
+        SERVER(test_drain_reads_first), SERVER(test_owner_closes),
         CLIENT(test_requests),    CLIENT(test_closing_servers), CLIENT(test_lost_requests), CLIENT(test_bad_servers),
         CLIENT(test_too_many_interims), CLIENT(test_early_answers), CLIENT(test_client_tunnels),
     };

@@ -93,7 +93,8 @@ struct http1_conn {
     bool answered : 1;    /* client: a byte of the answer came */
     struct http_reset why;
     int64_t since_ns;     /* of being idle, of the head's first byte, or of ending: by `phase` */
-    int64_t head_timeout_ns, idle_timeout_ns;
+    int64_t blocked_ns;   /* when `blocked` began, or bytes were last written since */
+    int64_t head_timeout_ns, idle_timeout_ns, stall_timeout_ns;
     bool head_begun;      /* since_ns is of a head's first byte */
     union {
         struct http_server server;
@@ -118,6 +119,9 @@ void http1_end(struct http1_conn *conn, struct http_reset why);
 struct http_reset http1_reason_of_eof(const struct http1_conn *conn);
 /* Copies a head that was parsed from `bytes` into the arena, with `more` fields of room. 0 or -ENOMEM. */
 int http1_keep_head(struct arena *arena, struct slice bytes, struct http_head *head, unsigned more);
+
+/* The owner was not taken all: on_writable will tell when it may go on. */
+void http1_block(struct http1_conn *conn);
 
 /* http1_body.c */
 extern const struct http_stream_ops http1_stream_ops;

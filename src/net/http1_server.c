@@ -274,6 +274,7 @@ int http1_server_new(struct io_stack *stack, const struct http_server_limits *li
     conn->server = (struct http_server){.events = events, .owner = owner};
     conn->head_timeout_ns = limits->head_timeout_ns;
     conn->idle_timeout_ns = limits->idle_timeout_ns;
+    conn->stall_timeout_ns = limits->stall_timeout_ns;
     conn->tx = HTTP1_TX_DONE;
     r = http1_conn_init(conn, stack, true, process);
     if (r < 0) {

@@ -74,6 +74,8 @@ static int64_t next_deadline(const struct http2_conn *conn)
         at = earlier(at, conn->drain_ns + DRAIN_WAIT_NS);
     if (conn->starved)
         at = earlier(at, conn->starved_ns);
+    if (conn->stall_ns)
+        at = earlier(at, conn->stall_ns);
     return at;
 }
 
@@ -150,6 +152,8 @@ static void look_at_the_clock(struct http2_conn *conn)
         conn->starved = false;
         http2_feed_starved(conn);
     }
+    if (conn->stall_ns && now >= conn->stall_ns)
+        conn->stall_ns = http2_end_stalled(conn);
     trim(conn);
     if (!keep_alive(conn)) {
         http2_end(conn, (struct http_reset){HTTP_ERROR_CLOSED, ETIMEDOUT, "no answer to a ping"});

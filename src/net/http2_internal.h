@@ -53,7 +53,8 @@ struct http2_conn {
     int64_t started_ns, read_ns, idle_ns, ping_ns, drain_ns, linger_ns;
     int64_t starved_ns;
     int64_t block_ns;    /* when the header block being read began; 0: none */
-    int64_t ping_interval_ns, ping_timeout_ns, idle_timeout_ns, head_timeout_ns;
+    int64_t stall_ns;    /* when to look for streams that are stalled; 0: none is blocked */
+    int64_t ping_interval_ns, ping_timeout_ns, idle_timeout_ns, head_timeout_ns, stall_timeout_ns;
     union {
         struct http_server server;
         struct http_client client;
@@ -73,6 +74,7 @@ struct http2_stream {
     const struct http_field *trailers; /* that wait behind `held` */
     unsigned trailer_count;
     struct http_reset reset; /* that waits behind `held` */
+    int64_t blocked_ns;      /* since when the peer lets nothing more be sent; 0: it does */
     bool held_end;           /* the end waits behind `held` */
     bool held_trailers;
     bool held_reset;
@@ -107,6 +109,8 @@ void http2_feed_starved(struct http2_conn *conn);
 struct http2_stream *http2_stream_new(struct http2_conn *conn);
 /* on_reset to all that are not over; or only to those that have sent no head, which the engine does not know. */
 void http2_streams_reset(struct http2_conn *conn, bool unsent_only);
+/* Ends the streams that have been blocked for the timeout; when to look again, or 0. */
+int64_t http2_end_stalled(struct http2_conn *conn);
 /* Frees what is kept for the next streams. */
 void http2_stream_trim(struct http2_conn *conn);
 void http2_streams_free(struct http2_conn *conn);

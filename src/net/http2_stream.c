@@ -277,6 +277,7 @@ static void on_writable(struct h2_stream *h2)
 {
     struct http2_stream *s = h2->user;
 
+    s->blocked_ns = 0;
     if (!s->over)
         s->stream.events->on_writable(&s->stream);
 }
@@ -353,6 +354,44 @@ static int send_head(struct http_stream *stream, const struct http_head *head, b
     return sent(s, h2_request(&s->conn->h2, head, end, s, &s->h2));
 }
 
+static void note_blocked(struct http2_stream *s)
+{
+    struct http2_conn *conn = s->conn;
+
+    if (s->blocked_ns || !conn->stall_timeout_ns)
+        return;
+    s->blocked_ns = conn->loop->now_ns;
+    if (conn->stall_ns)
+        return;
+    conn->stall_ns = s->blocked_ns + conn->stall_timeout_ns;
+    http2_set_upkeep(conn);
+}
+
+int64_t http2_end_stalled(struct http2_conn *conn)
+{
+    struct list *link = conn->streams.next;
+    int64_t next = 0;
+
+    while (link != &conn->streams) {
+        struct http2_stream *s = CONTAINER_OF(link, struct http2_stream, link);
+        int64_t at = s->blocked_ns + conn->stall_timeout_ns;
+
+        link = link->next;
+        if (s->over || !s->blocked_ns)
+            continue;
+        if (at > conn->loop->now_ns) {
+            next = next && next < at ? next : at;
+            continue;
+        }
+        h2_reset(s->h2, H2_CANCEL);
+        http2_wake_flush(conn);
+        tell_reset(s, (struct http_reset){HTTP_ERROR_LIMIT, ETIMEDOUT, "the peer opens no window"});
+        link = conn->streams.next; /* the owner may have released others */
+        next = 0;
+    }
+    return next;
+}
+
 static ssize_t send_data(struct http_stream *stream, struct slice bytes, bool end)
 {
     struct http2_stream *s = stream_of(stream);
@@ -366,6 +405,8 @@ static ssize_t send_data(struct http_stream *stream, struct slice bytes, bool en
         http2_starve(s->conn);
         return 0;
     }
+    if (n >= 0 && (size_t)n < bytes.len && !s->bodyless)
+        note_blocked(s);
     if (n != 0 || end)
         sent(s, n < 0 ? (int)n : 0);
     return s->bodyless && n >= 0 ? (ssize_t)bytes.len : n;

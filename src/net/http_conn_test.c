@@ -191,6 +191,37 @@ static void test_slow_client(void **state)
     assert_idle();
 }
 
+static int with_stall_timeout(void **state)
+{
+    world.server_limits = (struct http_server_limits){.stall_timeout_ns = 30 * NS_PER_S};
+    world.client_limits = (struct http_client_limits){0};
+    world_init(&world, *state);
+    return 0;
+}
+
+/* One that takes a little now and then is slow; one that takes nothing for the timeout is given up. */
+static void test_stalled_client(void **state)
+{
+    struct party *party = request(&world, "GET", "/bytes/8388608", true);
+
+    party->take_left = 0;
+    pass(&world, 20 * NS_PER_S);
+    for (int i = 0; i < 10; i++) {
+        party_allow(party, 300000);
+        pass(&world, 20 * NS_PER_S);
+        assert_false(party->was_reset || world.newest->was_reset);
+    }
+    pass(&world, 9 * NS_PER_S);
+    assert_false(world.newest->was_reset);
+    pass(&world, 2 * NS_PER_S);
+    assert_true(world.newest->was_reset);
+    assert_int_equal(world.newest->reset.error, HTTP_ERROR_LIMIT);
+    if (!party->was_reset)
+        party_allow(party, SIZE_MAX);
+    settle(&world);
+    assert_true(party->was_reset);
+}
+
 static void test_slow_server(void **state)
 {
     enum { SIZE = 4 << 20 };
@@ -230,6 +261,34 @@ static void test_many_one_after_the_other(void **state)
     }
     assert_idle();
     assert_int_equal(world.server.server->requests, 500);
+}
+
+/* Owners let go inside their last event, as a proxy does. */
+static void test_released_inside_events(void **state)
+{
+    static const char *const paths[] = {"/echo", "/bytes/0", "/bytes/70000", "/length/0", "/length/70000",
+                                        "/trailers/0", "/trailers/5000", "/status/204"};
+
+    world.eager = true;
+    for (unsigned i = 0; i < 8 * 8; i++) {
+        struct party *party = request(&world, i & 32 ? "POST" : "GET", paths[i % 8], !(i & 32));
+
+        party->take_each = i & 16 ? 1000 : SIZE_MAX;
+        if (i & 32)
+            party_send(party, i & 8 ? 50000 : 0, true);
+        for (int turn = 0; turn < 100 && party->stream; turn++) {
+            settle(&world);
+            if (party->stream)
+                party->stream->ops->resume(party->stream);
+        }
+        assert_true(party->ended);
+        assert_false(party->was_reset);
+        assert_null(party->stream);
+        settle(&world);
+        if (world.newest->stream)
+            party_release(world.newest); /* told of its end by nothing that came later */
+        assert_idle();
+    }
 }
 
 static void test_head_has_no_body(void **state)
@@ -550,9 +609,10 @@ static void test_few_pages(void **state)
 
 int main(void)
 {
-#define BOTH(name)                                                                                          \
-    {"http1 " #name, name, set_up, tear_down, (void *)(uintptr_t)&http1_protocol},                          \
-    {"http2 " #name, name, set_up, tear_down, (void *)(uintptr_t)&http2_protocol}
+#define BOTH_WITH(setup, name)                                                                              \
+    {"http1 " #name, name, setup, tear_down, (void *)(uintptr_t)&http1_protocol},                           \
+    {"http2 " #name, name, setup, tear_down, (void *)(uintptr_t)&http2_protocol}
+#define BOTH(name) BOTH_WITH(set_up, name)
     const struct CMUnitTest tests[] = {
         BOTH(test_without_bodies),
         BOTH(test_response_bodies),
@@ -561,8 +621,10 @@ int main(void)
         BOTH(test_trailers_of_requests),
         BOTH(test_a_byte_at_a_time),
         BOTH(test_slow_client),
+        BOTH_WITH(with_stall_timeout, test_stalled_client),
         BOTH(test_slow_server),
         BOTH(test_many_one_after_the_other),
+        BOTH(test_released_inside_events),
         BOTH(test_head_has_no_body),
         BOTH(test_interim_heads),
         BOTH(test_response_before_the_request_ends),

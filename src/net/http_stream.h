@@ -126,6 +126,7 @@ struct http_server {
 struct http_server_limits {
     int64_t head_timeout_ns; /* from the first byte of a head to its end; 0: none */
     int64_t idle_timeout_ns; /* between requests; 0: none */
+    int64_t stall_timeout_ns; /* a response of which the peer takes not a byte for so long is ended; 0: none */
     uint32_t max_streams;    /* HTTP/2 */
     uint32_t stream_window, connection_window;
     uint32_t max_frame, max_header_list; /* 0: the defaults of base/limits.h */
