@@ -3,7 +3,6 @@
 
 #include "api/inbound.h"
 #include "event/log.h"
-#include "mesh/authz.h"
 #include "mesh/default_policy.h"
 #include "mesh/prepare.h"
 #include "proxy/watch/watch_internal.h"
@@ -29,8 +28,6 @@ static int on_policy(struct control_stream *stream, struct slice message)
         return r;
     }
     r = inbound_policy_prepare(policy);
-    if (r == 0 && !policy->invalid)
-        r = authz_add_localhost(policy);
     if (r < 0) {
         inbound_policy_unref(policy);
         return r;
@@ -75,7 +72,7 @@ static int publish_default(struct watch_port *watch)
                                 config->inbound.detect_timeout_ns);
     if (policy && port_ranges_have(&config->inbound_opaque, watch->port))
         policy->protocol = INBOUND_OPAQUE;
-    if (policy && authz_add_localhost(policy) < 0) {
+    if (policy && inbound_policy_prepare(policy) < 0) {
         inbound_policy_unref(policy);
         policy = NULL;
     }
