@@ -26,6 +26,8 @@ PROGRAMS = {
     "linkerd-controller": "src/control/linkerd-controller",
     "linkerd-init": "src/init/linkerd-init",
     "http-echo": "test/tools/http-echo",
+    "h2-test-client": "test/tools/h2-test-client",
+    "h2-test-server": "test/tools/h2-test-server",
 }
 
 
