@@ -281,7 +281,8 @@ struct party *party_new(struct world *world)
 {
     struct party *party = calloc(1, sizeof(*party));
 
-    assert_non_null(party);
+    if (!party)
+        return NULL;
     party->world = world;
     party->take_each = party->take_left = SIZE_MAX;
     arena_init(&party->arena, LIMIT_REQUEST_ARENA);
@@ -318,6 +319,7 @@ struct party *request_opened(struct world *world)
 {
     struct party *party = party_new(world);
 
+    assert_non_null(party);
     assert_int_equal(world->protocol->client_open(world->client.client, &party->arena, &party_events, party,
                                                   &party->stream), 0);
     return party;
@@ -336,6 +338,24 @@ struct party *request_with(struct world *world, const char *method, const char *
         assert_int_equal(http_append(&head, http_token_of(slice_str(fields[0])), slice_str(fields[0]),
                                      slice_str(fields[1])), 0);
     assert_int_equal(party->stream->ops->send_head(party->stream, &head, end), 0);
+    party->head_sent = true;
+    party->end_sent = end;
+    return party;
+}
+
+struct party *request_if_possible(struct world *world, const char *method, const char *path, bool end)
+{
+    struct party *party = party_new(world);
+    struct http_head head = {.version = HTTP_2, .method = slice_str(method), .scheme = SLICE_LIT("http"),
+                             .authority = SLICE_LIT("test.example:80"), .path = slice_str(path)};
+
+    if (!party || world->protocol->client_open(world->client.client, &party->arena, &party_events, party,
+                                               &party->stream) < 0)
+        return NULL;
+    if (party->stream->ops->send_head(party->stream, &head, end) < 0) {
+        party_release(party);
+        return NULL;
+    }
     party->head_sent = true;
     party->end_sent = end;
     return party;
@@ -361,6 +381,8 @@ static struct arena *server_stream(struct http_server *server, struct http_strea
         return NULL;
     }
     party = party_new(world);
+    if (!party)
+        return NULL;
     party->take_each = world->server_take_each;
     party->take_left = world->server_take_left;
     party->stream = stream;

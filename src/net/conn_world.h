@@ -123,7 +123,9 @@ struct party *request_opened(struct world *world);
 struct party *request(struct world *world, const char *method, const char *path, bool end);
 struct party *request_with(struct world *world, const char *method, const char *path, const char *const *fields,
                            bool end);
-struct party *party_new(struct world *world);
+/* The same, or NULL where memory is missing. */
+struct party *request_if_possible(struct world *world, const char *method, const char *path, bool end);
+struct party *party_new(struct world *world); /* NULL without memory */
 void party_release(struct party *party); /* releases its stream, if that was not done; keeps the record */
 /* Sends `len` bytes of the pattern as they are taken, then the end (or trailers). */
 void party_send(struct party *party, size_t len, bool end);
