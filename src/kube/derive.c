@@ -163,7 +163,7 @@ static void sync_service(struct derive *derive, struct slice ns, struct slice na
         mirror_endpoints(derive, service);
 }
 
-/* ---- events ---- */
+/* ---- what changes of one object mean ---- */
 
 static bool selects_either(const struct kube_service *service, const struct kube_object *old,
                            const struct kube_object *new)
@@ -244,11 +244,63 @@ static void sync_namespace(struct derive *derive, struct slice ns)
         note(derive, store_remove(derive->store, KUBE_NAMESPACE, SLICE_NULL, ns));
 }
 
+/* ---- after a failure ---- */
+
+static void sync_namespaces_of(struct derive *derive, enum kube_kind kind)
+{
+    struct kube_set set = store_all(derive->store, kind);
+
+    for (size_t i = 0; i < set.count; i++)
+        sync_namespace(derive, set.items[i]->namespace_);
+}
+
+/* Slices that are left behind by Services which are gone, and Namespaces that nobody is in. */
+static int drop_left_behind(struct derive *derive, enum kube_kind kind)
+{
+    struct kube_set set = store_all(derive->store, kind);
+    struct kube_object **made = calloc(set.count + 1, sizeof(struct kube_object *));
+    size_t count = 0;
+
+    if (!made)
+        return -ENOMEM;
+    for (size_t i = 0; i < set.count; i++)
+        if (set.items[i]->derived)
+            made[count++] = kube_object_ref(set.items[i]);
+    for (size_t i = 0; i < count; i++) {
+        if (kind == KUBE_NAMESPACE)
+            sync_namespace(derive, made[i]->name);
+        else
+            sync_service(derive, made[i]->namespace_, kube_endpoint_slice(made[i])->service);
+        kube_object_unref(made[i]);
+    }
+    free(made);
+    return 0;
+}
+
+/* Something could not be made: nobody knows what, so everything is looked at. */
+static void repair(struct derive *derive)
+{
+    struct kube_set services = store_all(derive->store, KUBE_SERVICE);
+
+    derive->error = 0;
+    for (size_t i = 0; i < services.count; i++)
+        sync_service(derive, services.items[i]->namespace_, services.items[i]->name);
+    note(derive, drop_left_behind(derive, KUBE_ENDPOINT_SLICE));
+    for (int kind = 0; kind < KUBE_KIND_COUNT; kind++)
+        if (kube_kind_is_namespaced((enum kube_kind)kind))
+            sync_namespaces_of(derive, (enum kube_kind)kind);
+    note(derive, drop_left_behind(derive, KUBE_NAMESPACE));
+}
+
+/* ---- events ---- */
+
 static void on_change(struct subscriber *subscriber, const struct kube_object *old, const struct kube_object *new)
 {
     struct derive *derive = CONTAINER_OF(subscriber, struct derive, subscriber);
     const struct kube_object *any = new ? new : old;
 
+    if (derive->error < 0)
+        repair(derive);
     if (!old || !new)
         sync_namespace(derive, any->kind == KUBE_NAMESPACE ? any->name : any->namespace_);
     switch (any->kind) {

@@ -25,5 +25,5 @@ struct derive;
 int derive_new(struct store *store, struct derive **ret_derive);
 /* Leaves what it made in the store. NULL is allowed. */
 void derive_free(struct derive *derive);
-/* 0, or the first failure to make something (-ENOMEM, -ENOSPC): then the store lacks it. */
+/* 0, or why something could not be made (-ENOMEM, -ENOSPC): the store lacks it until the next event, which repairs. */
 int derive_error(const struct derive *derive);

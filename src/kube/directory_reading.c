@@ -225,7 +225,7 @@ static bool keep_orders(struct reading *reading)
         last = entry->order;
         run = 0;
     }
-    return number_run(reading->entries + reading->count - run, run, last, 0);
+    return !run || number_run(reading->entries + reading->count - run, run, last, 0);
 }
 
 /* Old objects keep their places where the new order of the file allows it; else all are numbered afresh. */

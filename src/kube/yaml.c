@@ -29,6 +29,7 @@ struct frame {
 
 struct builder {
     struct arena *arena;
+    struct slice text; /* the document */
     struct fy_parser *parser;
     struct frame frames[LIMIT_YAML_DEPTH];
     int depth;
@@ -192,6 +193,8 @@ static int place(struct builder *b, struct yaml_node *node, bool plain)
     struct frame *frame = b->depth ? &b->frames[b->depth - 1] : NULL;
     int r;
 
+    if (!frame && b->root)
+        return fail(b, -EINVAL, node->line, node->column, "something stands behind the end of the document");
     if (!frame) {
         b->root = node;
         return 0;
@@ -364,6 +367,59 @@ static int refuse_tag(struct builder *b, const struct yaml_node *node, struct fy
                 SLICE_ARGS(slice_take(token_text(token), 100)));
 }
 
+/* The source of a scalar: of a quoted one what is between the quotes. */
+static struct slice scalar_source(const struct builder *b, struct fy_token *token)
+{
+    const struct fy_mark *start = token ? fy_token_start_mark(token) : NULL;
+    const struct fy_mark *end = token ? fy_token_end_mark(token) : NULL;
+
+    if (!start || !end || start->input_pos > end->input_pos || end->input_pos > b->text.len)
+        return SLICE_NULL;
+    return slice_of(b->text.ptr + start->input_pos, end->input_pos - start->input_pos);
+}
+
+/* libfyaml 0.7.12 loses its way in folded texts that have lines beginning with a tab. */
+static bool has_tabbed_line(struct slice source)
+{
+    struct slice line;
+
+    while (slice_split(&source, '\n', &line)) {
+        size_t i = 0;
+
+        while (i < line.len && line.ptr[i] == ' ')
+            i++;
+        if (i < line.len && line.ptr[i] == '\t')
+            return true;
+    }
+    return false;
+}
+
+static int scalar_text(struct builder *b, const struct yaml_node *node, struct fy_token *token, struct slice *ret_text)
+{
+    struct slice source = scalar_source(b, token);
+    int r = 0;
+
+    switch (fy_token_scalar_style(token)) {
+    case FYSS_SINGLE_QUOTED:
+        r = yaml_single_quoted(b->arena, source, ret_text);
+        break;
+    case FYSS_DOUBLE_QUOTED:
+        r = yaml_double_quoted(b->arena, source, ret_text);
+        break;
+    case FYSS_FOLDED:
+        if (has_tabbed_line(source))
+            return fail(b, -EINVAL, node->line, node->column,
+                        "a folded text (>) with a line that begins with a tab; use | or spaces");
+        /* fall through */
+    default:
+        *ret_text = arena_dup(b->arena, token_text(token));
+        r = ret_text->ptr ? 0 : -ENOMEM;
+    }
+    if (r == -EINVAL)
+        return fail(b, r, node->line, node->column, "an escape (\\) in quotes that means nothing");
+    return r < 0 ? no_memory(b) : 0;
+}
+
 static int on_scalar(struct builder *b, struct fy_event *event)
 {
     struct yaml_node *node = new_node(b, event, YAML_STRING);
@@ -376,9 +432,9 @@ static int on_scalar(struct builder *b, struct fy_event *event)
         return no_memory(b);
     if (tag == TAG_OTHER)
         return refuse_tag(b, node, event->scalar.tag);
-    node->text = arena_dup(b->arena, token_text(event->scalar.value));
-    if (!node->text.ptr)
-        return no_memory(b);
+    r = scalar_text(b, node, event->scalar.value, &node->text);
+    if (r < 0)
+        return r;
     if (!slice_is_utf8(node->text) || slice_find(node->text, '\0') != node->text.len)
         return fail(b, -EINVAL, node->line, node->column, "a text with NUL or broken Unicode in it");
     if (tag == TAG_CORE || (tag == TAG_NONE && plain))
@@ -531,7 +587,7 @@ int yaml_parse(struct arena *arena, struct slice text, int first_line, enum yaml
     *ret_problem = (struct yaml_problem){.line = first_line, .column = 1};
     if (!b)
         return errmsg_set(&ret_problem->msg, -ENOMEM, "no memory left for this document");
-    *b = (struct builder){.arena = arena, .first_line = first_line, .problem = ret_problem};
+    *b = (struct builder){.arena = arena, .text = text, .first_line = first_line, .problem = ret_problem};
     b->syntax = syntax == JSON ? "JSON" : "YAML";
     cfg.flags |= syntax == JSON ? FYPCF_JSON_FORCE : FYPCF_JSON_NONE;
     r = check_bytes(b, text);

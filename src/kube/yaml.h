@@ -92,5 +92,8 @@ const char *yaml_kind_name(enum yaml_kind kind);
 /* Hash of the whole tree: equal trees have equal digests, whatever their spelling, comments and place. */
 void yaml_digest(const struct yaml_node *node, uint64_t ret_digest[2]);
 
+/* The text that stands between quotes, unfolded and without escapes. 0, -EINVAL (not for single quotes) or -ENOMEM. */
+int yaml_single_quoted(struct arena *arena, struct slice raw, struct slice *ret_text);
+int yaml_double_quoted(struct arena *arena, struct slice raw, struct slice *ret_text);
 /* What a plain scalar means, by the rules above; fills kind and value of the node from its text. */
 void yaml_resolve_plain(struct yaml_node *node);

@@ -137,6 +137,29 @@ static void documents(void **state)
     }
 }
 
+static void quoted_texts(void **state)
+{
+    static const struct sample samples[] = {
+        {"'it''s'", "\"it's\""},
+        {"''''''''''''''''''''''' x'", "\"''''''''''' x\""},
+        {"'one\n two\n\n  three '", "\"one two\\nthree \""},
+        {"'a \t\n \t b'", "\"a b\""},
+        {"\"a\\tb\\\\\\\"\\/\\x41\\u00e9\\U0001F600\\e\"", "\"a\\tb\\\\\\\"/A\xc3\xa9\xf0\x9f\x98\x80\\u001b\""},
+        {"\"\\ud83d\\ude00\"", "\"\xf0\x9f\x98\x80\""},
+        {"\"one\\\n   two\n three\\n\n four\\ \n\n five\"", "\"onetwo three\\n four \\nfive\""},
+        {"\"\\N\\_\\L\\P\"", "\"\xc2\x85\xc2\xa0\xe2\x80\xa8\xe2\x80\xa9\""},
+        {"'a' b'", "!1:5 something stands behind the end of the document"},
+        {"\"\\ud83d\"", "!1:2 an escape (\\) in quotes that means nothing"},
+        {"\"\\ud83d\\u0041\"", "!1:2 an escape (\\) in quotes that means nothing"},
+        {"|\n  a\n   b\n\n  c\n", "\"a\\n b\\n\\nc\\n\""},
+        {">\n  a\n  b\n\n  c\n", "\"a b\\nc\\n\""},
+        {">-\n  a\n  \tb\n", "!2:3 a folded text (>) with a line that begins with a tab; use | or spaces"},
+    };
+
+    for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++)
+        check(samples[i].text, YAML, samples[i].want);
+}
+
 static void aliases_and_merges(void **state)
 {
     static const struct sample samples[] = {
@@ -303,6 +326,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scalars_mean_what_kubernetes_makes_of_them),
         cmocka_unit_test(documents),
+        cmocka_unit_test(quoted_texts),
         cmocka_unit_test(aliases_and_merges),
         cmocka_unit_test(keys),
         cmocka_unit_test(json),
