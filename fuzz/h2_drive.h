@@ -1,8 +1,8 @@
 /*
  * What the two fuzzers of the HTTP/2 engine share. The input is a sequence of frames, as on the wire. A frame of
- * type 0xf0 and above is not for the engine: it is something that the owner does on the frame's stream, with the flags as
- * its choice, and its payload as data to send. The first byte of all chooses the size of the pieces that the engine gets, and whether
- * the peer reads what we send.
+ * type 0xf0 and above is not for the engine: it is something that the owner does on the frame's stream, with the flags
+ * as its choice, and its payload as data to send. The first byte of all chooses the size of the pieces that the engine
+ * gets, and whether the peer reads what we send.
  *
  * Checked on the way: all that the engine sends is whole frames, and no byte of the connection's window is lost.
  */
@@ -17,7 +17,20 @@
 
 enum { SLOTS = 32 };
 
-enum action { DO_RESPOND = 0xf0, DO_DATA, DO_TRAILERS, DO_RESET, DO_CONSUME, DO_RELEASE, DO_TRIM, DO_NOTICE, DO_GOAWAY, DO_REQUEST, DO_TIME, DO_DRAIN };
+enum action {
+    DO_RESPOND = 0xf0,
+    DO_DATA,
+    DO_TRAILERS,
+    DO_RESET,
+    DO_CONSUME,
+    DO_RELEASE,
+    DO_TRIM,
+    DO_NOTICE,
+    DO_GOAWAY,
+    DO_REQUEST,
+    DO_TIME,
+    DO_DRAIN
+};
 
 struct drive {
     struct h2_conn conn;
@@ -167,8 +180,11 @@ static void drive_request(struct drive *drive, uint8_t choice, struct slice payl
     static const char *const methods[] = {"GET", "POST", "HEAD", "CONNECT"};
     struct http_field fields[] = {{SLICE_LIT("X-Any"), payload, HTTP_TOKEN_OTHER, choice & 1},
                                   {SLICE_LIT("connection"), slice_take(payload, 10), HTTP_TOKEN_CONNECTION, 0}};
-    struct http_head head = {.method = slice_str(methods[choice & 3]), .authority = SLICE_LIT("a"), .path = SLICE_LIT("/"),
-                             .fields = fields, .count = choice & 4 ? 2 : 0};
+    struct http_head head = {.method = slice_str(methods[choice & 3]),
+                             .authority = SLICE_LIT("a"),
+                             .path = SLICE_LIT("/"),
+                             .fields = fields,
+                             .count = choice & 4 ? 2 : 0};
     struct h2_stream *stream;
 
     if (*slot_of(drive, drive->conn.next_id) || drive->conn.role == H2_SERVER)
@@ -177,7 +193,8 @@ static void drive_request(struct drive *drive, uint8_t choice, struct slice payl
         *slot_of(drive, stream->id) = stream;
 }
 
-static void drive_on_stream(struct drive *drive, enum action action, uint8_t choice, struct h2_stream *stream, struct slice payload)
+static void drive_on_stream(struct drive *drive, enum action action, uint8_t choice, struct h2_stream *stream,
+                            struct slice payload)
 {
     struct http_field fields[] = {{SLICE_LIT("Content-Type"), slice_take(payload, 100), HTTP_TOKEN_CONTENT_TYPE, 0}};
     struct http_head head = {.status = choice & 2 ? 200 : 103, .fields = fields, .count = choice & 4 ? 1 : 0};

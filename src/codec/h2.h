@@ -112,12 +112,13 @@ struct h2_reset_info {
 struct h2_events {
     /*
      * The arena for a head of this stream. Server: the first sign of a new stream; the owner may set stream->user
-     * here. NULL refuses it: the peer sees REFUSED_STREAM, nothing is called for it any more and the owner does not release it.
-     * Client: called for each head of a response and for trailers, as it is on servers for trailers; NULL resets the stream.
+     * here. NULL refuses it: the peer sees REFUSED_STREAM, nothing is called for it any more and the owner does not
+     * release it. Client: called for each head of a response and for trailers, as it is on servers for trailers; NULL
+     * resets the stream.
      */
     struct arena *(*head_arena)(struct h2_stream *stream);
-    /* A request, a response, or (status below 200, `end` false) an interim response before it. In the arena, as its fields are,
-     * with some room for more. */
+    /* A request, a response, or (status below 200, `end` false) an interim response before it. In the arena, as its
+     * fields are, with some room for more. */
     void (*on_head)(struct h2_stream *stream, struct http_head *head, bool end);
     /* Part of the body. The bytes are valid during the call. Never empty unless `end`. */
     void (*on_data)(struct h2_stream *stream, struct slice bytes, bool end);
@@ -131,16 +132,18 @@ struct h2_events {
 
     /* Those below may be NULL. */
     void (*on_settings)(struct h2_conn *conn); /* the peer's settings changed: conn->peer */
-    void (*on_goaway)(struct h2_conn *conn, uint32_t last_id, uint32_t code); /* streams above last_id were reset before */
+    /* Streams above last_id were reset before. */
+    void (*on_goaway)(struct h2_conn *conn, uint32_t last_id, uint32_t code);
     void (*on_ping_ack)(struct h2_conn *conn, uint64_t payload);
-    /* For counters and logs: bad input ended a stream, by RST_STREAM with `code`, or with this status (431, 414; else 0). */
+    /* For counters and logs: bad input ended a stream, by RST_STREAM with `code`, or with this status (431, 414; else
+     * 0). */
     void (*on_refused)(struct h2_conn *conn, unsigned status, uint32_t code, const char *detail);
 };
 
 enum h2_half {
-    H2_HALF_HEAD,  /* the head has not passed yet (interim ones may have) */
-    H2_HALF_BODY,  /* after the head */
-    H2_HALF_ENDED  /* after END_STREAM, or a reset of the stream */
+    H2_HALF_HEAD, /* the head has not passed yet (interim ones may have) */
+    H2_HALF_BODY, /* after the head */
+    H2_HALF_ENDED /* after END_STREAM, or a reset of the stream */
 };
 
 enum h2_blocked {
@@ -155,14 +158,14 @@ struct h2_stream {
     void *user;
     struct h2_conn *conn;
     uint32_t id;
-    uint8_t recv, send; /* enum h2_half; RFC 9113 section 5.1's states are pairs of these */
-    uint8_t blocked;    /* enum h2_blocked */
-    uint8_t interims;   /* 1xx responses seen */
-    bool announced : 1; /* the owner knows of it */
-    bool released : 1;  /* the owner has done with it */
-    bool open : 1;      /* in the table of streams, counted */
-    bool head_only : 1; /* no body may follow: the answer to HEAD; 204 and 304 */
-    bool tunnel : 1;    /* CONNECT: content-length means nothing */
+    uint8_t recv, send;               /* enum h2_half; RFC 9113 section 5.1's states are pairs of these */
+    uint8_t blocked;                  /* enum h2_blocked */
+    uint8_t interims;                 /* 1xx responses seen */
+    bool announced : 1;               /* the owner knows of it */
+    bool released : 1;                /* the owner has done with it */
+    bool open : 1;                    /* in the table of streams, counted */
+    bool head_only : 1;               /* no body may follow: the answer to HEAD; 204 and 304 */
+    bool tunnel : 1;                  /* CONNECT: content-length means nothing */
     int32_t send_window, recv_window; /* bytes that may still be sent, that the peer may still send */
     uint32_t held;                    /* given to on_data and not consumed yet */
     uint32_t uncredited;              /* consumed, WINDOW_UPDATE not sent yet */
@@ -212,63 +215,63 @@ struct h2_conn {
     const struct h2_config *config;
     const struct h2_events *events;
     struct chain *out;
-    uint8_t role;                   /* enum h2_role */
-    uint8_t error;                  /* enum h2_error that ended the connection, once `failed` */
-    bool goaway_sent, goaway_seen;  /* a last id was told: no new streams from the peer, from us */
-    int failed;                     /* 0, or the negative errno that every call returns from now on */
-    const char *detail;             /* of the error; static text */
-    uint32_t open_streams;          /* open ones, either side's */
+    uint8_t role;                  /* enum h2_role */
+    uint8_t error;                 /* enum h2_error that ended the connection, once `failed` */
+    bool goaway_sent, goaway_seen; /* a last id was told: no new streams from the peer, from us */
+    int failed;                    /* 0, or the negative errno that every call returns from now on */
+    const char *detail;            /* of the error; static text */
+    uint32_t open_streams;         /* open ones, either side's */
     struct h2_peer_settings peer;
 
     /* Reader */
-    uint8_t reading;                /* enum h2_reading */
-    uint8_t have;                   /* bytes of the preface, or in `header` */
+    uint8_t reading; /* enum h2_reading */
+    uint8_t have;    /* bytes of the preface, or in `header` */
     uint8_t header[9];
-    bool settings_seen;             /* the first frame must be SETTINGS */
-    bool in_event;                  /* inside h2_input and the like: frees wait */
+    bool settings_seen; /* the first frame must be SETTINGS */
+    bool in_event;      /* inside h2_input and the like: frees wait */
     struct h2_frame frame;
-    uint32_t left;                  /* bytes of the frame (H2_READ_DATA: of its data) still to come */
-    uint32_t pad;                   /* bytes of padding behind the data */
-    struct h2_stream *data_stream;  /* of the DATA frame being read; NULL: nobody's */
-    struct buffer partial;          /* a frame that came in pieces */
-    struct buffer block;            /* a header block that came in several frames */
-    uint32_t block_stream;          /* whose; 0: no CONTINUATION is expected */
-    uint8_t block_flags;            /* END_STREAM of its HEADERS frame */
-    bool block_self;                /* its HEADERS frame made the stream depend on itself */
+    uint32_t left;                 /* bytes of the frame (H2_READ_DATA: of its data) still to come */
+    uint32_t pad;                  /* bytes of padding behind the data */
+    struct h2_stream *data_stream; /* of the DATA frame being read; NULL: nobody's */
+    struct buffer partial;         /* a frame that came in pieces */
+    struct buffer block;           /* a header block that came in several frames */
+    uint32_t block_stream;         /* whose; 0: no CONTINUATION is expected */
+    uint8_t block_flags;           /* END_STREAM of its HEADERS frame */
+    bool block_self;               /* its HEADERS frame made the stream depend on itself */
     uint8_t continuations;
-    int64_t now_ns;                 /* of the input being read */
+    int64_t now_ns; /* of the input being read */
 
     /* Streams */
-    struct h2_stream **table;       /* by id; NULL while there is none */
-    uint32_t table_size;            /* power of two */
-    uint32_t next_id;               /* of the next stream that we open */
-    uint32_t last_peer_id;          /* highest that the peer opened */
-    uint32_t goaway_id;             /* server: streams above are ignored */
-    uint32_t peer_streams;          /* open streams that the peer opened */
-    struct list streams;            /* all that are not freed, oldest first */
-    struct h2_stream *dead;         /* to be freed when the event is over */
-    struct list waiting;            /* blocked by the connection's window or by `out` */
+    struct h2_stream **table; /* by id; NULL while there is none */
+    uint32_t table_size;      /* power of two */
+    uint32_t next_id;         /* of the next stream that we open */
+    uint32_t last_peer_id;    /* highest that the peer opened */
+    uint32_t goaway_id;       /* server: streams above are ignored */
+    uint32_t peer_streams;    /* open streams that the peer opened */
+    struct list streams;      /* all that are not freed, oldest first */
+    struct h2_stream *dead;   /* to be freed when the event is over */
+    struct list waiting;      /* blocked by the connection's window or by `out` */
     struct h2_stream *recycled;
     uint32_t recycled_count;
-    uint32_t *reset_ids;            /* ring of streams that we reset: frames on their way are ignored */
-    uint32_t reset_at;              /* next place in the ring */
-    uint32_t reset_forgotten;       /* highest id that has left the ring */
-    uint32_t ended_ids[4];          /* ring of streams that ended: chooses the error code for what comes late */
+    uint32_t *reset_ids;      /* ring of streams that we reset: frames on their way are ignored */
+    uint32_t reset_at;        /* next place in the ring */
+    uint32_t reset_forgotten; /* highest id that has left the ring */
+    uint32_t ended_ids[4];    /* ring of streams that ended: chooses the error code for what comes late */
     uint32_t ended_at;
 
     /* Flow control */
     int32_t send_window, recv_window;
     uint32_t uncredited;
-    uint32_t recv_initial;          /* window of a stream that the peer opens now; ours counts when acknowledged */
-    bool settings_acked;            /* the peer acknowledged our SETTINGS */
-    uint64_t out_total;             /* bytes ever appended to `out` */
+    uint32_t recv_initial; /* window of a stream that the peer opens now; ours counts when acknowledged */
+    bool settings_acked;   /* the peer acknowledged our SETTINGS */
+    uint64_t out_total;    /* bytes ever appended to `out` */
     struct h2_guard guard;
 
     /* HPACK */
     struct nghttp2_hd_deflater *deflater;
     struct nghttp2_hd_inflater *inflater;
-    uint32_t table_low;             /* smallest table size to tell when the deflater is made again */
-    bool table_tell;                /* the peer's decoder has to be told of table_low and the present size */
+    uint32_t table_low; /* smallest table size to tell when the deflater is made again */
+    bool table_tell;    /* the peer's decoder has to be told of table_low and the present size */
 };
 
 /* Queues what begins the connection. 0 or -ENOMEM (then nothing is to be released). */
@@ -278,7 +281,8 @@ int h2_init(struct h2_conn *conn, enum h2_role role, const struct h2_config *con
 void h2_close(struct h2_conn *conn);
 /* Frees all, streams that were not released included; calls nothing. `out` stays as it is. */
 void h2_release(struct h2_conn *conn);
-/* Gives back what is kept for speed, for a connection that has been idle for a while. The next request costs a little more. */
+/* Gives back what is kept for speed, for a connection that has been idle for a while. The next request costs a little
+ * more. */
 void h2_trim(struct h2_conn *conn);
 
 /* Takes all of the bytes; 0, or the negative errno with which the connection failed. `now_ns` never goes back. */
@@ -289,14 +293,15 @@ int h2_out_drained(struct h2_conn *conn);
 /* Whether h2_request() would find room below the peer's limit, before GOAWAY, and with stream ids left. */
 bool h2_can_open(const struct h2_conn *conn);
 /*
- * Client: opens a stream. 0; -EAGAIN: no stream can be opened now; -EPIPE: never again on this connection; -EMSGSIZE: the head is
- * larger than the peer allows, or than we can send; -ENOMEM. `user` is in the stream before any event.
+ * Client: opens a stream. 0; -EAGAIN: no stream can be opened now; -EPIPE: never again on this connection; -EMSGSIZE:
+ * the head is larger than the peer allows, or than we can send; -ENOMEM. `user` is in the stream before any event.
  */
-int h2_request(struct h2_conn *conn, const struct http_head *head, bool end, void *user,
-               struct h2_stream **ret_stream);
-/* Server: an interim (status below 200, `end` false) or the final head. 0; -EPIPE: the stream is closed; -EMSGSIZE; -ENOMEM. */
+int h2_request(struct h2_conn *conn, const struct http_head *head, bool end, void *user, struct h2_stream **ret_stream);
+/* Server: an interim (status below 200, `end` false) or the final head. 0; -EPIPE: the stream is closed; -EMSGSIZE;
+ * -ENOMEM. */
 int h2_respond(struct h2_stream *stream, const struct http_head *head, bool end);
-/* How many bytes were taken, or -EPIPE, -ENOMEM. `end` counts when all were taken; no bytes and `end` are always taken. */
+/* How many bytes were taken, or -EPIPE, -ENOMEM. `end` counts when all were taken; no bytes and `end` are always taken.
+ */
 ssize_t h2_data(struct h2_stream *stream, struct slice bytes, bool end);
 /* Ends the sending direction with fields. 0; -EPIPE; -EMSGSIZE; -ENOMEM. */
 int h2_trailers(struct h2_stream *stream, const struct http_field *fields, unsigned count);
@@ -308,16 +313,23 @@ void h2_consume(struct h2_stream *stream, size_t n);
 void h2_stream_release(struct h2_stream *stream);
 
 /* Both directions have ended, or one of the sides reset it. */
-static inline bool h2_closed(const struct h2_stream *stream) { return !stream->open; }
+static inline bool h2_closed(const struct h2_stream *stream)
+{
+    return !stream->open;
+}
 /* Why h2_data() took less than it was given; how long is for the owner to measure. */
-static inline enum h2_blocked h2_blocked(const struct h2_stream *stream) { return (enum h2_blocked)stream->blocked; }
+static inline enum h2_blocked h2_blocked(const struct h2_stream *stream)
+{
+    return (enum h2_blocked)stream->blocked;
+}
 /* Bytes that h2_data() would take now. */
 size_t h2_sendable(const struct h2_stream *stream);
 
 int h2_ping(struct h2_conn *conn, uint64_t payload);
 /*
- * Ending in order takes two steps (RFC 9113 section 6.8): tell that the end is near (last id 2^31-1), and when the peer must
- * have heard of it (a ping's round trip) tell the last id served. Later streams are then ignored. Client: no new requests.
+ * Ending in order takes two steps (RFC 9113 section 6.8): tell that the end is near (last id 2^31-1), and when the peer
+ * must have heard of it (a ping's round trip) tell the last id served. Later streams are then ignored. Client: no new
+ * requests.
  */
 int h2_goaway_notice(struct h2_conn *conn);
 int h2_goaway(struct h2_conn *conn, enum h2_error code);

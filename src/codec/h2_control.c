@@ -22,7 +22,8 @@ int h2_put_settings(struct h2_conn *conn)
     if (conn->role == H2_CLIENT)
         len += add_setting(payload + len, H2_SETTING_ENABLE_PUSH, 0);
     else
-        len += add_setting(payload + len, H2_SETTING_MAX_CONCURRENT_STREAMS, h2_or(config->max_streams, LIMIT_H2_STREAMS));
+        len +=
+            add_setting(payload + len, H2_SETTING_MAX_CONCURRENT_STREAMS, h2_or(config->max_streams, LIMIT_H2_STREAMS));
     if (window != H2_WINDOW_DEFAULT)
         len += add_setting(payload + len, H2_SETTING_INITIAL_WINDOW_SIZE, window);
     if (max_frame != 16384)

@@ -64,10 +64,12 @@ static const struct flood {
     {"unknown frames", "", "in 77 0 x", LIMIT_H2_CONTROL_FRAMES - 1, "too many control frames"},
     {"GOAWAY", "", "in GOAWAY 0 0 0", LIMIT_H2_CONTROL_FRAMES - 1, "too many control frames"},
     {"WINDOW_UPDATE of a byte", "", "in WINDOW_UPDATE 0 1", LIMIT_H2_CONTROL_FRAMES - 1, "too many control frames"},
-    {"empty DATA, CVE-2019-9518", "in HEADERS 1 eh POST", "in DATA 1", LIMIT_H2_CONTROL_FRAMES + 3, "too many control frames"},
-    {"padding alone", "in HEADERS 1 eh POST", "in DATA 1 pad=9", LIMIT_H2_CONTROL_FRAMES + 3, "too many control frames"},
-    {"DATA on a stream that was reset", "in HEADERS 1 eh POST\ndo reset 1 CANCEL", "in DATA 1 x", LIMIT_H2_CONTROL_FRAMES + 3,
+    {"empty DATA, CVE-2019-9518", "in HEADERS 1 eh POST", "in DATA 1", LIMIT_H2_CONTROL_FRAMES + 3,
      "too many control frames"},
+    {"padding alone", "in HEADERS 1 eh POST", "in DATA 1 pad=9", LIMIT_H2_CONTROL_FRAMES + 3,
+     "too many control frames"},
+    {"DATA on a stream that was reset", "in HEADERS 1 eh POST\ndo reset 1 CANCEL", "in DATA 1 x",
+     LIMIT_H2_CONTROL_FRAMES + 3, "too many control frames"},
     {"RST_STREAM on a closed stream", "in HEADERS 1 es eh GET\ndo respond 1 200 end", "in RST_STREAM 1 0",
      LIMIT_H2_CONTROL_FRAMES + 3, "too many control frames"},
     {"empty CONTINUATION, CVE-2024-27316", "in HEADERS 1 es GET", "in CONTINUATION 1", LIMIT_H2_CONTINUATIONS,
@@ -118,8 +120,10 @@ static void test_cancelling_half_is_no_flood(void **state)
 
     script_init(&script, H2_SERVER);
     for (unsigned n = 0; n < 4000; n++) {
-        run_with_id(&script, n % 2 ? "in HEADERS @ es eh GET\ndo respond @ 200 end\ndo release @"
-                                   : "in HEADERS @ es eh GET\nin RST_STREAM @ CANCEL\ndo release @", 2 * n + 1);
+        run_with_id(&script,
+                    n % 2 ? "in HEADERS @ es eh GET\ndo respond @ 200 end\ndo release @"
+                          : "in HEADERS @ es eh GET\nin RST_STREAM @ CANCEL\ndo release @",
+                    2 * n + 1);
         assert_int_equal(script.conn.failed, 0);
         arena_release(&script.arena);
     }
@@ -182,8 +186,9 @@ static void test_large_heads(void **state)
 
     script_init(&script, H2_SERVER);
     script.config.max_header_list = 1000;
-    check(&script, "in HEADERS 1 es eh GET x=*1000",
-          "reset 1 us NO_ERROR the head is larger than our limit\nrefused 431 NO_ERROR\nout HEADERS 1 :status=431 es\n");
+    check(
+        &script, "in HEADERS 1 es eh GET x=*1000",
+        "reset 1 us NO_ERROR the head is larger than our limit\nrefused 431 NO_ERROR\nout HEADERS 1 :status=431 es\n");
     check(&script, "in HEADERS 3 eh GET x=*1000\nin DATA 3 abc",
           "reset 3 us NO_ERROR the head is larger than our limit\nrefused 431 NO_ERROR\n"
           "out HEADERS 3 :status=431 es\nout RST_STREAM 3 NO_ERROR\n");
@@ -191,7 +196,8 @@ static void test_large_heads(void **state)
     check(&script, "in HEADERS 5 es eh GET x=*1000 +k=v\nraw 000004 01 05 00000007 828684be",
           "reset 5 us NO_ERROR the head is larger than our limit\nrefused 431 NO_ERROR\n"
           "out HEADERS 5 :status=431 es\nhead 7 GET http:/// k=v end\n");
-    check(&script, "in HEADERS 9 eh POST\nin HEADERS 9 es eh x=*17000", "head 9 POST http://a/\nout GOAWAY 0 9 FRAME_SIZE_ERROR\n"
+    check(&script, "in HEADERS 9 eh POST\nin HEADERS 9 es eh x=*17000",
+          "head 9 POST http://a/\nout GOAWAY 0 9 FRAME_SIZE_ERROR\n"
           "failed FRAME_SIZE_ERROR a frame longer than SETTINGS_MAX_FRAME_SIZE\n");
     script_release(&script);
 }
@@ -204,7 +210,9 @@ static void test_many_fields(void **state)
     for (unsigned i = 0; i <= LIMIT_HTTP_FIELDS; i++)
         strncat(text, " a=b", sizeof(text) - strlen(text) - 1);
     script_init(&script, H2_SERVER);
-    check(&script, text, "reset 1 us NO_ERROR the head is larger than our limit\nrefused 431 NO_ERROR\nout HEADERS 1 :status=431 es\n");
+    check(
+        &script, text,
+        "reset 1 us NO_ERROR the head is larger than our limit\nrefused 431 NO_ERROR\nout HEADERS 1 :status=431 es\n");
     script_release(&script);
 }
 
@@ -213,11 +221,15 @@ static void test_long_path(void **state)
     struct script script;
 
     script_init(&script, H2_SERVER);
-    check(&script, "in HEADERS 1 es :method=GET :scheme=http :authority=a\nin CONTINUATION 1 :path=*16000\nin CONTINUATION 1 eh x=y",
-          "reset 1 us PROTOCOL_ERROR :path does not begin with /\nrefused 0 PROTOCOL_ERROR\nout RST_STREAM 1 PROTOCOL_ERROR\n");
+    check(&script,
+          "in HEADERS 1 es :method=GET :scheme=http :authority=a\nin CONTINUATION 1 :path=*16000\nin CONTINUATION 1 eh "
+          "x=y",
+          "reset 1 us PROTOCOL_ERROR :path does not begin with /\nrefused 0 PROTOCOL_ERROR\nout RST_STREAM 1 "
+          "PROTOCOL_ERROR\n");
     script.config.max_frame = 20000;
-    check(&script, "in HEADERS 3 es eh :method=GET :scheme=http :authority=a :path=*16385",
-          "reset 3 us NO_ERROR the head is larger than our limit\nrefused 414 NO_ERROR\nout HEADERS 3 :status=414 es\n");
+    check(
+        &script, "in HEADERS 3 es eh :method=GET :scheme=http :authority=a :path=*16385",
+        "reset 3 us NO_ERROR the head is larger than our limit\nrefused 414 NO_ERROR\nout HEADERS 3 :status=414 es\n");
     script_release(&script);
 }
 
@@ -229,7 +241,8 @@ static void test_hpack_bomb(void **state)
         const char *expect;
     } rows[] = {
         {10, "head"},
-        {20, "reset 3 us NO_ERROR the head is larger than our limit\nrefused 431 NO_ERROR\nout HEADERS 3 :status=431 es\n"},
+        {20,
+         "reset 3 us NO_ERROR the head is larger than our limit\nrefused 431 NO_ERROR\nout HEADERS 3 :status=431 es\n"},
         {300, "out GOAWAY 0 3 ENHANCE_YOUR_CALM\nfailed ENHANCE_YOUR_CALM a header block inflates beyond measure\n"},
     };
 
@@ -260,7 +273,8 @@ static void test_client_limits(void **state)
     for (unsigned i = 0; i < LIMIT_HTTP_INTERIM; i++)
         check(&script, "in HEADERS 3 eh :status=103", "head 3 103\n");
     check(&script, "in HEADERS 3 eh :status=103",
-          "reset 3 us ENHANCE_YOUR_CALM too many interim responses\nrefused 0 ENHANCE_YOUR_CALM\nout RST_STREAM 3 ENHANCE_YOUR_CALM\n");
+          "reset 3 us ENHANCE_YOUR_CALM too many interim responses\nrefused 0 ENHANCE_YOUR_CALM\nout RST_STREAM 3 "
+          "ENHANCE_YOUR_CALM\n");
     script_release(&script);
 }
 
@@ -270,8 +284,11 @@ static void test_streams_beyond_the_limit(void **state)
 
     script_init(&script, H2_SERVER);
     script.config.max_streams = 1;
-    check(&script, "in HEADERS 1 es eh GET\nin HEADERS 3 eh POST +k=v\nin DATA 3 abc\ndo respond 1 200 end\nraw 000004 01 05 00000005 828684be",
-          "head 1 GET http://a/ end\nout RST_STREAM 3 REFUSED_STREAM\nout HEADERS 1 :status=200 es\nhead 5 GET http:/// k=v end\n");
+    check(&script,
+          "in HEADERS 1 es eh GET\nin HEADERS 3 eh POST +k=v\nin DATA 3 abc\ndo respond 1 200 end\nraw 000004 01 05 "
+          "00000005 828684be",
+          "head 1 GET http://a/ end\nout RST_STREAM 3 REFUSED_STREAM\nout HEADERS 1 :status=200 es\nhead 5 GET "
+          "http:/// k=v end\n");
     script_release(&script);
 }
 

@@ -42,7 +42,8 @@ static void test_initial_window_changes(void **state)
     check(&script, "in SETTINGS 0 4=4\ndo data 1 a", "settings\nout SETTINGS 0 ack\n");
     check(&script, "in WINDOW_UPDATE 1 6", "");
     check(&script, "in WINDOW_UPDATE 1 1", "writable 1\n");
-    check(&script, "do data 1 ab\nin SETTINGS 0 4=5", "taken: 1\nout DATA 1 a\nwritable 1\nsettings\nout SETTINGS 0 ack\n");
+    check(&script, "do data 1 ab\nin SETTINGS 0 4=5",
+          "taken: 1\nout DATA 1 a\nwritable 1\nsettings\nout SETTINGS 0 ack\n");
     check(&script, "do data 1 b end", "taken: 1\nout DATA 1 b es\n");
     script_release(&script);
 }
@@ -61,10 +62,12 @@ static void test_connection_window(void **state)
 {
     struct script script;
 
-    begin(&script, H2_SERVER, "in SETTINGS 0 4=1000000\nin HEADERS 1 es eh GET\nin HEADERS 3 es eh GET\nin HEADERS 5 es eh GET\n"
-                              "do respond 1 200\ndo respond 3 200\ndo respond 5 200");
+    begin(&script, H2_SERVER,
+          "in SETTINGS 0 4=1000000\nin HEADERS 1 es eh GET\nin HEADERS 3 es eh GET\nin HEADERS 5 es eh GET\n"
+          "do respond 1 200\ndo respond 3 200\ndo respond 5 200");
     check(&script, "do data 1 *65536\ndo blocked 1",
-          "taken: 65535\nout DATA 1 *16375\nout DATA 1 *16375\nout DATA 1 *16375\nout DATA 1 *16375\nout DATA 1 *35\nblocked 2\n");
+          "taken: 65535\nout DATA 1 *16375\nout DATA 1 *16375\nout DATA 1 *16375\nout DATA 1 *16375\nout DATA 1 "
+          "*35\nblocked 2\n");
     check(&script, "do data 3 x\ndo data 5 x", "");
     check(&script, "in WINDOW_UPDATE 0 1", "writable 1\nwritable 3\nwritable 5\n");
     check(&script, "do data 1 x\ndo data 3 x\ndo data 5 x", "taken: 1\nout DATA 1 x\n");
@@ -79,7 +82,8 @@ static void test_out_limit(void **state)
 {
     struct script script;
 
-    begin(&script, H2_SERVER, "in SETTINGS 0 4=10000000\nin WINDOW_UPDATE 0 10000000\nin HEADERS 1 es eh GET\ndo respond 1 200");
+    begin(&script, H2_SERVER,
+          "in SETTINGS 0 4=10000000\nin WINDOW_UPDATE 0 10000000\nin HEADERS 1 es eh GET\ndo respond 1 200");
     script.deaf = true;
     script_run(&script, "do data 1 *1000000\ndo blocked 1");
     assert_int_equal(script.streams[0]->blocked, H2_BLOCKED_OUT);
@@ -116,8 +120,9 @@ static void test_beyond_the_windows(void **state)
     begin(&script, H2_SERVER, "in HEADERS 1 eh POST");
     script.hold = true;
     script_run(&script, "in DATA 1 *16384\nin DATA 1 *16384\nin DATA 1 *16384");
-    check(&script, "in DATA 1 *16384", "reset 1 us FLOW_CONTROL_ERROR more data than the stream's window\n"
-                                       "refused 0 FLOW_CONTROL_ERROR\nout RST_STREAM 1 FLOW_CONTROL_ERROR\n");
+    check(&script, "in DATA 1 *16384",
+          "reset 1 us FLOW_CONTROL_ERROR more data than the stream's window\n"
+          "refused 0 FLOW_CONTROL_ERROR\nout RST_STREAM 1 FLOW_CONTROL_ERROR\n");
     script_release(&script);
 
     begin(&script, H2_SERVER, "");
@@ -126,7 +131,8 @@ static void test_beyond_the_windows(void **state)
     for (unsigned id = 1; !script.conn.failed && id < 60; id += 2) {
         char text[200];
 
-        snprintf(text, sizeof(text), "in HEADERS %u eh POST\nin DATA %u *16384\nin DATA %u *16384\nin DATA %u *16383", id, id, id, id);
+        snprintf(text, sizeof(text), "in HEADERS %u eh POST\nin DATA %u *16384\nin DATA %u *16384\nin DATA %u *16383",
+                 id, id, id, id);
         script_run(&script, text);
     }
     assert_int_equal(script.conn.error, H2_FLOW_CONTROL_ERROR);
@@ -143,7 +149,8 @@ static void test_nothing_leaks(void **state)
 {
     struct script script;
 
-    begin(&script, H2_SERVER, "in HEADERS 1 eh POST\nin HEADERS 3 eh POST\nin HEADERS 5 eh POST\nin HEADERS 7 eh POST content-length=3");
+    begin(&script, H2_SERVER,
+          "in HEADERS 1 eh POST\nin HEADERS 3 eh POST\nin HEADERS 5 eh POST\nin HEADERS 7 eh POST content-length=3");
     script.hold = true;
     script_run(&script, "in DATA 1 pad=100 *1000");
     assert_whole_window(&script, 1000);
@@ -177,8 +184,9 @@ static void test_small_window_counts_when_acknowledged(void **state)
     check(&script, "in HEADERS 1 eh POST\nin DATA 1 *5000\nin SETTINGS 0 ack", "head 1 POST http://a/\ndata 1 *5000\n");
     check(&script, "do consume 1 5000", "out WINDOW_UPDATE 1 5000\n"); /* the window is 1000 again */
     check(&script, "in DATA 1 *1000", "data 1 *1000\n");
-    check(&script, "in DATA 1 x", "reset 1 us FLOW_CONTROL_ERROR more data than the stream's window\n"
-                                  "refused 0 FLOW_CONTROL_ERROR\nout RST_STREAM 1 FLOW_CONTROL_ERROR\n");
+    check(&script, "in DATA 1 x",
+          "reset 1 us FLOW_CONTROL_ERROR more data than the stream's window\n"
+          "refused 0 FLOW_CONTROL_ERROR\nout RST_STREAM 1 FLOW_CONTROL_ERROR\n");
     script_release(&script);
 }
 

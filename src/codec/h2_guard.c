@@ -2,8 +2,8 @@
  * Floods. Everything that a peer may do at no cost of its own and at some cost of ours is counted, in
  * intervals, and weighed against the useful things it did in the same
  * interval, so that a busy honest peer (thousands of requests a second, some of them cancelled; a bulk upload
- * with a WINDOW_UPDATE for every other frame) never meets a limit that an idle attacker meets at once. What an attacker gains
- * by mixing in useful work is bounded by the cost of that work.
+ * with a WINDOW_UPDATE for every other frame) never meets a limit that an idle attacker meets at once. What an attacker
+ * gains by mixing in useful work is bounded by the cost of that work.
  *
  *     resets      rapid reset (CVE-2023-44487) and made-you-reset (CVE-2025-8671): streams that the peer's
  *                 RST_STREAM or its violations ended, against streams that ended in order

@@ -22,8 +22,8 @@ struct reading {
     struct http_head head;
     struct http_field *fields; /* LIMIT_HTTP_FIELDS of them, on the stack */
     unsigned count, cookies;
-    size_t size, limit;        /* as SETTINGS_MAX_HEADER_LIST_SIZE counts */
-    unsigned pseudo;           /* seen, enum pseudo */
+    size_t size, limit; /* as SETTINGS_MAX_HEADER_LIST_SIZE counts */
+    unsigned pseudo;    /* seen, enum pseudo */
     bool regular, no_memory, has_host;
     struct slice host;
     struct h2_head_result result;
@@ -33,9 +33,9 @@ struct reading {
 
 /* Lower-case letters, digits and the rest of RFC 9110 section 5.6.2's token. */
 static const bool name_chars[256] = {
-    ['!'] = true, ['#'] = true, ['$'] = true, ['%'] = true, ['&'] = true, ['\''] = true, ['*'] = true,
-    ['+'] = true, ['-'] = true, ['.'] = true, ['^'] = true, ['_'] = true, ['`'] = true,  ['|'] = true,
-    ['~'] = true, ['0' ... '9'] = true, ['a' ... 'z'] = true,
+    ['!'] = true, ['#'] = true, ['$'] = true, ['%'] = true,         ['&'] = true,         ['\''] = true,
+    ['*'] = true, ['+'] = true, ['-'] = true, ['.'] = true,         ['^'] = true,         ['_'] = true,
+    ['`'] = true, ['|'] = true, ['~'] = true, ['0' ... '9'] = true, ['a' ... 'z'] = true,
 };
 
 static bool is_name(struct slice name)
@@ -83,7 +83,8 @@ static bool is_value(struct slice value)
 
     if (!value.len)
         return true;
-    if (value.ptr[0] == ' ' || value.ptr[0] == '\t' || value.ptr[value.len - 1] == ' ' || value.ptr[value.len - 1] == '\t')
+    if (value.ptr[0] == ' ' || value.ptr[0] == '\t' || value.ptr[value.len - 1] == ' ' ||
+        value.ptr[value.len - 1] == '\t')
         return false;
     for (; at + 8 <= value.len; at += 8) {
         uint64_t eight;

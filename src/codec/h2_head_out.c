@@ -14,10 +14,11 @@ enum {
 struct writing {
     nghttp2_nv fields[FIELDS_MAX];
     size_t count;
-    const struct http_field *connection; /* the Connection field if it names fields that are not ours to know, or NULL */
+    const struct http_field
+        *connection; /* the Connection field if it names fields that are not ours to know, or NULL */
     char lower[LOWER_ROOM];
-    size_t lowered;                      /* bytes used of `lower` */
-    char *heap;                          /* when that did not suffice: room for every name */
+    size_t lowered; /* bytes used of `lower` */
+    char *heap;     /* when that did not suffice: room for every name */
     size_t heap_used;
 };
 
@@ -89,17 +90,20 @@ static bool is_sent(const struct writing *out, const struct http_field *field)
 }
 
 /*
- * Names whose values differ from request to request. Each value would take a place in the tables of both ends and push out
- * what is worth having there: 250 ns a request and hop, and tables that are always full. Such a field is sent as one that is
- * never indexed, which keeps every hop behind from doing so as well.
+ * Names whose values differ from request to request. Each value would take a place in the tables of both ends and push
+ * out what is worth having there: 250 ns a request and hop, and tables that are always full. Such a field is sent as
+ * one that is never indexed, which keeps every hop behind from doing so as well.
  */
 static bool is_unique(const struct http_field *field)
 {
-#define UNIQUE(text) {text, sizeof(text) - 1}
-    static const struct slice names[] = {UNIQUE("traceparent"), UNIQUE("x-request-id"), UNIQUE("x-b3-traceid"),
-                                         UNIQUE("x-b3-spanid"), UNIQUE("x-b3-parentspanid"), UNIQUE("uber-trace-id"),
-                                         UNIQUE("x-amzn-trace-id"), UNIQUE("x-cloud-trace-context"),
-                                         UNIQUE("x-correlation-id")};
+#define UNIQUE(text)                                                                                                   \
+    {                                                                                                                  \
+        text, sizeof(text) - 1                                                                                         \
+    }
+    static const struct slice names[] = {
+        UNIQUE("traceparent"),     UNIQUE("x-request-id"),          UNIQUE("x-b3-traceid"),
+        UNIQUE("x-b3-spanid"),     UNIQUE("x-b3-parentspanid"),     UNIQUE("uber-trace-id"),
+        UNIQUE("x-amzn-trace-id"), UNIQUE("x-cloud-trace-context"), UNIQUE("x-correlation-id")};
 #undef UNIQUE
 
     if (field->token == HTTP_TOKEN_GRPC_TIMEOUT)

@@ -19,7 +19,8 @@ int h2_read_late(struct h2_conn *conn, uint32_t id)
         return h2_fail(conn, H2_PROTOCOL_ERROR, headers ? "HEADERS on an idle stream" : "DATA on an idle stream");
     if (h2_was_reset(conn, id) || id > conn->goaway_id)
         return h2_guard_frame(conn);
-    /* An id below the highest that was never used itself is closed as well, but the RFC (5.1.1) has another code for it. */
+    /* An id below the highest that was never used itself is closed as well, but the RFC (5.1.1) has another code for
+     * it. */
     if (headers && !h2_was_ended(conn, id))
         return h2_fail(conn, H2_PROTOCOL_ERROR, "HEADERS on a stream below the newest");
     return h2_fail(conn, H2_STREAM_CLOSED, headers ? "HEADERS on a closed stream" : "DATA on a closed stream");

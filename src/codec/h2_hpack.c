@@ -1,7 +1,8 @@
 /*
  * The two halves of HPACK, made when first needed. An idle inflater takes 1.3 KiB, a deflater 2.1 KiB, and
  * each entry of a table some 200 bytes, so the deflater is dropped by h2_trim(); the next block then begins with table
- * size updates that empty the peer's copy (RFC 7541 section 4.2). The inflater cannot be: its table is the peer's to change.
+ * size updates that empty the peer's copy (RFC 7541 section 4.2). The inflater cannot be: its table is the peer's to
+ * change.
  */
 #include <errno.h>
 #include <stdlib.h>

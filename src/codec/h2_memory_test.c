@@ -148,10 +148,18 @@ static void client_on_data(struct h2_stream *stream, struct slice bytes, bool en
     h2_stream_release(stream);
 }
 
-static const struct h2_events server_events = {.head_arena = head_arena, .on_head = server_on_head, .on_data = server_on_data,
-                                               .on_trailers = on_trailers, .on_reset = on_reset, .on_writable = on_writable};
-static const struct h2_events client_events = {.head_arena = head_arena, .on_head = client_on_head, .on_data = client_on_data,
-                                               .on_trailers = on_trailers, .on_reset = on_reset, .on_writable = on_writable};
+static const struct h2_events server_events = {.head_arena = head_arena,
+                                               .on_head = server_on_head,
+                                               .on_data = server_on_data,
+                                               .on_trailers = on_trailers,
+                                               .on_reset = on_reset,
+                                               .on_writable = on_writable};
+static const struct h2_events client_events = {.head_arena = head_arena,
+                                               .on_head = client_on_head,
+                                               .on_data = client_on_data,
+                                               .on_trailers = on_trailers,
+                                               .on_reset = on_reset,
+                                               .on_writable = on_writable};
 
 /* In pieces, so that frames are gathered too. */
 static void carry_one(struct chain *from, struct h2_conn *to, size_t most)
@@ -178,9 +186,13 @@ static int request(struct duo *duo, unsigned number, bool body)
                                   {SLICE_LIT("accept"), SLICE_LIT("*/*"), HTTP_TOKEN_OTHER, 0},
                                   {SLICE_LIT("l5d-dst-canonical"), SLICE_LIT("web.emojivoto.svc.cluster.local:80"),
                                    HTTP_TOKEN_L5D_DST_CANONICAL, 0},
-                                  {SLICE_LIT("traceparent"), SLICE_LIT("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+                                  {SLICE_LIT("traceparent"),
+                                   SLICE_LIT("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
                                    HTTP_TOKEN_OTHER, 0}};
-    struct http_head head = {.method = SLICE_LIT("POST"), .scheme = SLICE_LIT("http"), .fields = fields, .count = 4,
+    struct http_head head = {.method = SLICE_LIT("POST"),
+                             .scheme = SLICE_LIT("http"),
+                             .fields = fields,
+                             .count = 4,
                              .authority = SLICE_LIT("web.emojivoto.svc.cluster.local:80")};
     struct h2_stream *stream;
     char path[40];

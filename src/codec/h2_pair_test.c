@@ -1,7 +1,7 @@
 /*
- * A client engine against a server engine over bytes cut at random, by seed: requests with bodies of all sizes that are echoed,
- * small windows, slow consumers, resets from both sides. At the end every exchange that nobody reset is complete and
- * correct, and no byte of any window is lost.
+ * A client engine against a server engine over bytes cut at random, by seed: requests with bodies of all sizes that are
+ * echoed, small windows, slow consumers, resets from both sides. At the end every exchange that nobody reset is
+ * complete and correct, and no byte of any window is lost.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -262,7 +262,8 @@ static void begin_exchange(struct pair *pair)
     struct exchange *exchange = &pair->exchanges[pair->begun];
     char path[20], length[20];
     struct http_field field = {SLICE_LIT("Content-Length"), SLICE_NULL, HTTP_TOKEN_CONTENT_LENGTH, 0};
-    struct http_head head = {.method = SLICE_LIT("POST"), .scheme = SLICE_LIT("http"), .authority = SLICE_LIT("here"), .fields = &field};
+    struct http_head head = {
+        .method = SLICE_LIT("POST"), .scheme = SLICE_LIT("http"), .authority = SLICE_LIT("here"), .fields = &field};
 
     if (pair->begun == EXCHANGES || !h2_can_open(&pair->client))
         return;

@@ -45,11 +45,11 @@ int h2_put_window(struct h2_conn *conn, uint32_t id, uint32_t more);
 int h2_put_headers(struct h2_conn *conn, uint32_t id, bool end, const nghttp2_nv *fields, size_t count);
 
 /* --- h2_guard --- */
-void h2_guard_completed(struct h2_conn *conn);         /* a stream of the peer ended in order */
-int h2_guard_reset(struct h2_conn *conn);              /* the peer made a stream end early */
-int h2_guard_frame(struct h2_conn *conn);              /* a frame that only costs */
+void h2_guard_completed(struct h2_conn *conn);          /* a stream of the peer ended in order */
+int h2_guard_reset(struct h2_conn *conn);               /* the peer made a stream end early */
+int h2_guard_frame(struct h2_conn *conn);               /* a frame that only costs */
 void h2_guard_credit(struct h2_conn *conn, unsigned n); /* a useful frame */
-int h2_guard_reply(struct h2_conn *conn, size_t len);  /* about to queue an acknowledgement */
+int h2_guard_reply(struct h2_conn *conn, size_t len);   /* about to queue an acknowledgement */
 
 /* --- h2_stream --- */
 struct h2_stream *h2_stream_find(const struct h2_conn *conn, uint32_t id);
@@ -117,10 +117,10 @@ void h2_hpack_release(struct h2_conn *conn);
 /* --- h2_head_in --- */
 enum h2_head_kind { H2_HEAD_REQUEST, H2_HEAD_RESPONSE, H2_HEAD_TRAILERS, H2_HEAD_SKIP };
 struct h2_head_result {
-    struct http_head *head;  /* NULL unless all is well; trailers are its fields */
-    int64_t content_length;  /* -1: none */
-    const char *malformed;   /* what is wrong */
-    unsigned too_large;      /* 431 or 414 */
+    struct http_head *head; /* NULL unless all is well; trailers are its fields */
+    int64_t content_length; /* -1: none */
+    const char *malformed;  /* what is wrong */
+    unsigned too_large;     /* 431 or 414 */
 };
 /* Reads the whole block whatever is in it. Negative when the connection has failed. All NULL and 0: no memory. */
 int h2_head_read(struct h2_conn *conn, struct slice block, enum h2_head_kind kind, struct arena *arena,

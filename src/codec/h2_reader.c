@@ -3,7 +3,8 @@
 
 #include "codec/h2_parts.h"
 
-/* What is known of each type before its payload: where it may stand, how long it is, who reads it when it is complete. */
+/* What is known of each type before its payload: where it may stand, how long it is, who reads it when it is complete.
+ */
 static const struct frame_kind {
     enum { ANY_STREAM, ON_STREAM, ON_CONNECTION } where;
     uint32_t least, most;
@@ -278,7 +279,7 @@ static bool can_step(const struct h2_conn *conn, struct slice bytes)
 
 static int read_all(struct h2_conn *conn, struct slice bytes)
 {
-    static int (*const steps[])(struct h2_conn *conn, struct slice *bytes) = {
+    static int (*const steps[])(struct h2_conn * conn, struct slice * bytes) = {
         [H2_READ_PREFACE] = step_preface, [H2_READ_HEADER] = step_header, [H2_READ_PAYLOAD] = step_payload,
         [H2_READ_PAD] = step_pad,         [H2_READ_DATA] = step_data,     [H2_READ_SKIP] = step_skip,
     };

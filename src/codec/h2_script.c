@@ -9,8 +9,8 @@
 
 #include "codec/h2_frame.h"
 
-static const char *const frame_names[] = {"DATA", "HEADERS", "PRIORITY", "RST_STREAM", "SETTINGS", "PUSH_PROMISE",
-                                          "PING", "GOAWAY",  "WINDOW_UPDATE", "CONTINUATION"};
+static const char *const frame_names[] = {"DATA",         "HEADERS", "PRIORITY", "RST_STREAM",    "SETTINGS",
+                                          "PUSH_PROMISE", "PING",    "GOAWAY",   "WINDOW_UPDATE", "CONTINUATION"};
 
 static struct script *script_of(struct h2_conn *conn)
 {

@@ -10,12 +10,12 @@
  *     raw HEX                       bytes as they are
  *     do respond STREAM STATUS [end] [name=value ...]
  *     do data STREAM TEXT|*N [end]; do trailers STREAM name=value ...; do reset STREAM CODE; do consume STREAM N
- *     do release STREAM; do request METHOD PATH [end] [name=value ...]; do ping; do notice; do goaway; do close; do trim
- *     do drain                      the peer has read everything: `out` is emptied
- *     do time SECONDS               passes
+ *     do release STREAM; do request METHOD PATH [end] [name=value ...]; do ping; do notice; do goaway; do close; do
+ * trim do drain                      the peer has read everything: `out` is emptied do time SECONDS passes
  *
- * What it writes, a line each: "head 1 GET / ...", "data 1 hello end", "reset 1 us PROTOCOL_ERROR detail", "out RST_STREAM 1 CANCEL",
- * "failed PROTOCOL_ERROR detail" and so on. Data is consumed at once unless `hold`. The handshake is not written.
+ * What it writes, a line each: "head 1 GET / ...", "data 1 hello end", "reset 1 us PROTOCOL_ERROR detail", "out
+ * RST_STREAM 1 CANCEL", "failed PROTOCOL_ERROR detail" and so on. Data is consumed at once unless `hold`. The handshake
+ * is not written.
  */
 #pragma once
 
@@ -30,15 +30,15 @@ struct script {
     struct chain out;
     struct arena arena;
     struct buffer log;
-    struct h2_stream *streams[64]; /* announced and not released, by id / 2 */
+    struct h2_stream *streams[64];        /* announced and not released, by id / 2 */
     struct nghttp2_hd_inflater *inflater; /* of the frames that come out */
     struct buffer block;                  /* HEADERS and CONTINUATION of one block, until it is complete */
     int64_t now_ns;
-    bool hold;   /* data is consumed by "do consume" only */
-    bool refuse; /* head_arena says NULL */
-    bool deaf;   /* the peer reads nothing until "do drain" */
-    bool quiet;  /* on_data, on_writable and WINDOW_UPDATE are not written */
-    size_t cut;  /* input is given in pieces of this size; 0: at once. What is written stays the same */
+    bool hold;          /* data is consumed by "do consume" only */
+    bool refuse;        /* head_arena says NULL */
+    bool deaf;          /* the peer reads nothing until "do drain" */
+    bool quiet;         /* on_data, on_writable and WINDOW_UPDATE are not written */
+    size_t cut;         /* input is given in pieces of this size; 0: at once. What is written stays the same */
     struct buffer data; /* of the frame being read */
     size_t data_line;   /* where its line begins in the log */
 };

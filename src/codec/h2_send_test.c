@@ -1,4 +1,5 @@
-/* What the engine sends in unusual cases: heads that do not fit a page or a frame, HPACK tables of every size, limits. */
+/* What the engine sends in unusual cases: heads that do not fit a page or a frame, HPACK tables of every size, limits.
+ */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -17,7 +18,8 @@ static void check(struct script *script, const char *lines, const char *expect)
 /* The frames of a large block, by type, and that its last field arrives. */
 static void test_large_heads(void **state)
 {
-    static const char four[] = "out HEADERS 1 es\nout CONTINUATION 1\nout CONTINUATION 1\nout CONTINUATION 1 :method=GET";
+    static const char four[] =
+        "out HEADERS 1 es\nout CONTINUATION 1\nout CONTINUATION 1\nout CONTINUATION 1 :method=GET";
     static const char one[] = "out HEADERS 3 :method=GET";
     struct script script;
     const char *got;
@@ -36,7 +38,8 @@ static void test_large_heads(void **state)
 static void test_many_names_in_capitals(void **state)
 {
     struct script script;
-    char lines[6000] = "do request GET / end", expect[6000] = "out HEADERS 1 :method=GET :scheme=http :authority=a :path=/";
+    char lines[6000] = "do request GET / end",
+         expect[6000] = "out HEADERS 1 :method=GET :scheme=http :authority=a :path=/";
 
     for (unsigned i = 0; i < 100; i++) {
         snprintf(lines + strlen(lines), sizeof(lines) - strlen(lines), " X-Some-Quite-Long-Name-%u=V", i);
@@ -64,8 +67,9 @@ static void test_more_fields_than_we_send(void **state)
 /* The script's decoder has 4096 bytes of table and refuses what would not be told to it. */
 static void test_table_sizes(void **state)
 {
-    static const char *const sizes[] = {"in SETTINGS 0 1=0", "in SETTINGS 0 1=100", "in SETTINGS 0 1=4096",
-                                        "in SETTINGS 0 1=1000000", "in SETTINGS 0 1=0 1=4096", "do trim", "in SETTINGS 0 1=300"};
+    static const char *const sizes[] = {"in SETTINGS 0 1=0",       "in SETTINGS 0 1=100",      "in SETTINGS 0 1=4096",
+                                        "in SETTINGS 0 1=1000000", "in SETTINGS 0 1=0 1=4096", "do trim",
+                                        "in SETTINGS 0 1=300"};
     struct script script;
 
     for (unsigned early = 0; early < 2; early++) {
@@ -76,7 +80,8 @@ static void test_table_sizes(void **state)
             if (i || early)
                 script_run(&script, sizes[i % 7]);
             snprintf(number, sizeof(number), "%u", 2 * i + 1);
-            snprintf(expect, sizeof(expect), "out HEADERS %s :method=GET :scheme=http :authority=a :path=/ k=v authorization=s! es\n", number);
+            snprintf(expect, sizeof(expect),
+                     "out HEADERS %s :method=GET :scheme=http :authority=a :path=/ k=v authorization=s! es\n", number);
             check(&script, "do request GET / end k=v authorization=s", expect);
             snprintf(expect, sizeof(expect), "do reset %s CANCEL\ndo release %s", number, number);
             script_run(&script, expect);
@@ -114,7 +119,8 @@ static void test_bad_beginnings(void **state)
     } rows[] = {
         {H2_SERVER, "raw 505249202a20485454502f312e300d0a", "failed PROTOCOL_ERROR bad connection preface\n"},
         {H2_SERVER, "raw 50\nraw 52\nraw 41", "failed PROTOCOL_ERROR bad connection preface\n"},
-        {H2_SERVER, "raw 505249202a20485454502f322e300d0a0d0a534d0d0a0d0a\nin PING 0 1 2", "failed PROTOCOL_ERROR the first frame is not SETTINGS\n"},
+        {H2_SERVER, "raw 505249202a20485454502f322e300d0a0d0a534d0d0a0d0a\nin PING 0 1 2",
+         "failed PROTOCOL_ERROR the first frame is not SETTINGS\n"},
         {H2_CLIENT, "in SETTINGS 0 ack", "failed PROTOCOL_ERROR the first frame is not SETTINGS\n"},
         {H2_CLIENT, "raw 485454502f312e3120343030", "failed PROTOCOL_ERROR the first frame is not SETTINGS\n"},
     };

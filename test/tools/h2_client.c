@@ -3,9 +3,9 @@
  *
  *     h2-test-client PORT PATH COUNT STREAMS [BODY_BYTES]
  *
- * Sends COUNT requests to 127.0.0.1, STREAMS at a time, over one cleartext connection: GET, or POST with a body of so many
- * bytes. Prints how many answers of which status came, how many bytes of body and how many resets; ends with 1 if not every
- * request was answered.
+ * Sends COUNT requests to 127.0.0.1, STREAMS at a time, over one cleartext connection: GET, or POST with a body of so
+ * many bytes. Prints how many answers of which status came, how many bytes of body and how many resets; ends with 1 if
+ * not every request was answered.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -105,16 +105,24 @@ static void send_body(struct h2_stream *stream)
     }
 }
 
-static const struct h2_events events = {.head_arena = head_arena, .on_head = on_head, .on_data = on_data,
-                                        .on_trailers = on_trailers, .on_reset = on_reset, .on_writable = send_body};
+static const struct h2_events events = {.head_arena = head_arena,
+                                        .on_head = on_head,
+                                        .on_data = on_data,
+                                        .on_trailers = on_trailers,
+                                        .on_reset = on_reset,
+                                        .on_writable = send_body};
 static const struct h2_config config = {0};
 
 static void begin(struct run *run)
 {
     struct http_field fields[] = {{SLICE_LIT("Accept"), SLICE_LIT("*/*"), HTTP_TOKEN_OTHER, 0},
                                   {SLICE_LIT("user-agent"), SLICE_LIT("h2-test-client"), HTTP_TOKEN_USER_AGENT, 0}};
-    struct http_head head = {.method = run->body ? SLICE_LIT("POST") : SLICE_LIT("GET"), .scheme = SLICE_LIT("http"),
-                             .authority = SLICE_LIT("localhost"), .path = slice_str(run->path), .fields = fields, .count = 2};
+    struct http_head head = {.method = run->body ? SLICE_LIT("POST") : SLICE_LIT("GET"),
+                             .scheme = SLICE_LIT("http"),
+                             .authority = SLICE_LIT("localhost"),
+                             .path = slice_str(run->path),
+                             .fields = fields,
+                             .count = 2};
 
     while (run->open < run->at_once && run->begun < run->count) {
         struct exchange *exchange = calloc(1, sizeof(*exchange));
@@ -172,7 +180,8 @@ static bool turn(struct run *run, int fd)
 
 static int connect_to(uint64_t port)
 {
-    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in addr = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
@@ -200,7 +209,8 @@ int main(int argc, char **argv)
     int fd;
 
     if (argc < 5 || slice_u64(slice_str(argv[1]), UINT16_MAX, &port) < 0 ||
-        slice_u64(slice_str(argv[3]), UINT32_MAX, &run.count) < 0 || slice_u64(slice_str(argv[4]), 10000, &run.at_once) < 0 ||
+        slice_u64(slice_str(argv[3]), UINT32_MAX, &run.count) < 0 ||
+        slice_u64(slice_str(argv[4]), 10000, &run.at_once) < 0 ||
         (argc > 5 && slice_u64(slice_str(argv[5]), UINT32_MAX, &run.body) < 0))
         return 2;
     run.path = argv[2];

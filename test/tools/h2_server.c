@@ -34,10 +34,10 @@ struct client {
 
 struct exchange {
     struct arena arena;
-    bool echo, ended;    /* the body goes back; it has ended */
+    bool echo, ended; /* the body goes back; it has ended */
     bool answered;
-    struct buffer body;  /* echo: what was not sent yet */
-    size_t left;         /* else: bytes still to send */
+    struct buffer body; /* echo: what was not sent yet */
+    size_t left;        /* else: bytes still to send */
 };
 
 static struct page_pool pages;
@@ -148,8 +148,8 @@ static void on_reset(struct h2_stream *stream, struct h2_reset_info why)
     finish(stream);
 }
 
-static const struct h2_events events = {head_arena, on_head, on_data, on_trailers, on_reset, send_more,
-                                        NULL,       NULL,    NULL,    NULL};
+static const struct h2_events events = {head_arena, on_head, on_data, on_trailers, on_reset,
+                                        send_more,  NULL,    NULL,    NULL,        NULL};
 static const struct h2_config config = {.max_streams = 100};
 
 static int64_t now_ns(void)
@@ -230,7 +230,8 @@ static void take_client(int listener)
 
 static int listen_on(uint16_t port)
 {
-    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in addr = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
 
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
@@ -250,8 +251,8 @@ static void turn(int listener)
     for (int i = 0; i < CONNS_MAX; i++)
         if (clients[i]) {
             at[count] = i;
-            polls[count++] = (struct pollfd){
-                .fd = clients[i]->fd, .events = (short)(POLLIN | (chain_empty(&clients[i]->out) ? 0 : POLLOUT))};
+            polls[count++] = (struct pollfd){.fd = clients[i]->fd,
+                                             .events = (short)(POLLIN | (chain_empty(&clients[i]->out) ? 0 : POLLOUT))};
         }
     if (poll(polls, (nfds_t)count, -1) < 0)
         return;
