@@ -367,83 +367,6 @@ static void test_cancelled(void **state)
     assert_int_equal(world.newest->reset.code, 8); /* CANCEL */
 }
 
-/*
- * Up to `STREAMS` exchanges at once, each side's owner doing something by chance in each step: taking little or all,
- * sending, resetting, releasing early. In the end nothing is open, nothing is held, and those that were left alone
- * have everything.
- */
-static void by_chance(uint64_t seed)
-{
-    enum { STREAMS = 40, STEPS = 300 };
-    struct party *open[STREAMS] = {0};
-    struct rng rng;
-
-    rng_seed(&rng, seed);
-    for (int step = 0; step < STEPS && !world.client.closed; step++) {
-        size_t at = (size_t)rng_below(&rng, STREAMS);
-        struct party *party = open[at];
-        char path[32];
-
-        if (!party) {
-            snprintf(path, sizeof(path), "/%s/%u", rng_below(&rng, 2) ? "bytes" : "echo",
-                     (unsigned)rng_below(&rng, 100000));
-            world.server_take_each = rng_below(&rng, 3) ? SIZE_MAX : 1 + (size_t)rng_below(&rng, 5000);
-            open[at] = request(&world, "POST", path, false);
-            open[at]->take_left = rng_below(&rng, 3) ? SIZE_MAX : (size_t)rng_below(&rng, 50000);
-            open[at]->take_each = rng_below(&rng, 3) ? SIZE_MAX : 1 + (size_t)rng_below(&rng, 20000);
-        } else if (!party->stream || (party->ended && party->end_sent)) {
-            party_release(party);
-            open[at] = NULL;
-        } else {
-            switch (rng_below(&rng, 8)) {
-            case 0:
-                party->stream->ops->reset(party->stream, (uint32_t)rng_below(&rng, 14));
-                party_release(party);
-                break;
-            case 1:
-                party_release(party);
-                break;
-            case 2:
-            case 3:
-                if (!party->end_after)
-                    party_send(party, (size_t)rng_below(&rng, 100000), rng_below(&rng, 2));
-                break;
-            default:
-                party_allow(party, (size_t)rng_below(&rng, 100000));
-                break;
-            }
-        }
-        if (rng_below(&rng, 3) == 0)
-            loop_turn(&world.loop, 0);
-        if (rng_below(&rng, 20) == 0)
-            pass(&world, (int64_t)rng_below(&rng, (uint64_t)NS_PER_S));
-        LIST_FOR_EACH (link, &world.parties) {
-            struct party *other = CONTAINER_OF(link, struct party, link);
-
-            if (other->stream && other->head.status == 0 && other->head_seen) /* a server's */
-                other->stream->ops->resume(other->stream);
-        }
-    }
-    settle(&world);
-    LIST_FOR_EACH (link, &world.parties)
-        party_release(CONTAINER_OF(link, struct party, link));
-    pass(&world, NS_PER_MS);
-    if (!world.client.closed)
-        assert_int_equal(world.client.client->streams, 0);
-    if (!world.server.closed)
-        assert_int_equal(world.server.server->streams, 0);
-    assert_int_equal(world.loop.pages.lent, 0);
-}
-
-static void test_by_chance(void **state)
-{
-    for (uint64_t seed = 1; seed <= 60; seed++) {
-        by_chance(seed);
-        tear_down(state);
-        both(state);
-    }
-}
-
 int main(void)
 {
 #define WITH(setup, name) cmocka_unit_test_setup_teardown(name, setup, tear_down)
@@ -460,7 +383,6 @@ int main(void)
         WITH(raw_server_with_timeouts, test_bad_preface),
         WITH(both, test_trimmed),
         WITH(both, test_cancelled),
-        WITH(both, test_by_chance),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

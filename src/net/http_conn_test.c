@@ -607,6 +607,97 @@ static void test_few_pages(void **state)
     }
 }
 
+/*
+ * Up to `STREAMS` exchanges at once (HTTP/1: one), each side's owner doing something by chance in each step: taking little or all,
+ * sending, resetting, releasing early. In the end nothing is open, nothing is held, and those that were left alone
+ * have everything.
+ */
+static unsigned by_chance(uint64_t seed)
+{
+    enum { STREAMS = 40, STEPS = 300 };
+    unsigned whole = 0;
+    struct party *open[STREAMS] = {0};
+    struct rng rng;
+
+    rng_seed(&rng, seed);
+    for (int step = 0; step < STEPS && !world.client.closed; step++) {
+        size_t at = is_http2() ? (size_t)rng_below(&rng, STREAMS) : 0;
+        struct party *party = open[at];
+        char path[32];
+
+        if (!party) {
+            if (world.client.client->state != HTTP_CLIENT_READY)
+                continue;
+            snprintf(path, sizeof(path), "/%s/%u", rng_below(&rng, 2) ? "bytes" : "echo",
+                     (unsigned)rng_below(&rng, 100000));
+            world.server_take_each = rng_below(&rng, 3) ? SIZE_MAX : 1 + (size_t)rng_below(&rng, 5000);
+            open[at] = request(&world, "POST", path, false);
+            open[at]->take_left = rng_below(&rng, 3) ? SIZE_MAX : (size_t)rng_below(&rng, 50000);
+            open[at]->take_each = rng_below(&rng, 3) ? SIZE_MAX : 1 + (size_t)rng_below(&rng, 20000);
+        } else if (!party->stream || party->was_reset || (party->ended && party->end_sent)) {
+            whole += party->ended;
+            party_release(party);
+            open[at] = NULL;
+        } else {
+            switch (rng_below(&rng, 8)) {
+            case 0:
+                if (is_http2() || rng_below(&rng, 60) == 0)
+                    party->stream->ops->reset(party->stream, (uint32_t)rng_below(&rng, 14));
+                break;
+            case 1:
+                if (is_http2() || rng_below(&rng, 60) == 0)
+                    party_release(party);
+                break;
+            case 2:
+            case 3:
+                if (!party->end_after)
+                    party_send(party, (size_t)rng_below(&rng, 100000), rng_below(&rng, 2));
+                break;
+            default:
+                party_allow(party, (size_t)rng_below(&rng, 100000));
+                break;
+            }
+        }
+        if (rng_below(&rng, 3) == 0 || !is_http2())
+            loop_turn(&world.loop, 0);
+        if (rng_below(&rng, 20) == 0)
+            pass(&world, (int64_t)rng_below(&rng, (uint64_t)NS_PER_S));
+        LIST_FOR_EACH (link, &world.parties) {
+            struct party *other = CONTAINER_OF(link, struct party, link);
+
+            if (!other->stream || other->head.status || !other->head_seen) /* not a server's */
+                continue;
+            other->stream->ops->resume(other->stream);
+            if (other->ended && other->end_sent)
+                party_release(other);
+        }
+    }
+    for (int i = 0; i < 3; i++) { /* over HTTP/1 a request may have waited for the end of the one before */
+        settle(&world);
+        LIST_FOR_EACH (link, &world.parties)
+            party_release(CONTAINER_OF(link, struct party, link));
+    }
+    pass(&world, NS_PER_MS);
+    if (!world.client.closed)
+        assert_int_equal(world.client.client->streams, 0);
+    if (!world.server.closed)
+        assert_int_equal(world.server.server->streams, 0);
+    assert_int_equal(world.loop.pages.lent, 0);
+    return whole;
+}
+
+static void test_by_chance(void **state)
+{
+    unsigned whole = 0;
+
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        whole += by_chance(seed);
+        tear_down(state);
+        set_up(state);
+    }
+    assert_true(whole > 100); /* some are left alone long enough */
+}
+
 int main(void)
 {
 #define BOTH_WITH(setup, name)                                                                              \
@@ -640,6 +731,7 @@ int main(void)
         BOTH(test_streams_without_a_head),
         BOTH(test_no_pages),
         BOTH(test_few_pages),
+        BOTH(test_by_chance),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
