@@ -18,7 +18,7 @@ static void on_change(struct subscriber *subscriber, const struct kube_object *o
     struct counter *counter = CONTAINER_OF(subscriber, struct counter, subscriber);
 
     assert(old || new);
-    assert(!old || !new || (old->kind == new->kind && slice_eq(old->name, new->name)));
+    assert(!old || !new || (old->kind == new->kind &&slice_eq(old->name, new->name)));
     counter->events++;
 }
 

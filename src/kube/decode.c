@@ -58,7 +58,8 @@ static const struct field metadata_fields[] = {
     FIELD("deletionTimestamp", TIME, kube_object, deleted_ns, .otherwise = KUBE_NO_TIME),
     FIELDS("ownerReferences", STRUCT, kube_object, owners, owner_count, .shape = &owner_shape),
 };
-static const struct shape metadata_shape = SHAPE(kube_object, metadata_fields,
+static const struct shape metadata_shape = SHAPE(
+    kube_object, metadata_fields,
     .ignored = "generateName selfLink generation managedFields finalizers deletionGracePeriodSeconds clusterName");
 
 /* A DNS subdomain, RFC 1123, as Kubernetes wants object names; `max` 63 and no dots for namespaces. */
@@ -96,7 +97,8 @@ static void identify(const struct yaml_node *root, struct head *head)
         head->namespace_ = SLICE_LIT("");
     else if (!head->namespace_.len)
         head->namespace_ = SLICE_LIT("default");
-    head->identified = is_name(head->name, 253, true) && (!head->namespace_.len || is_name(head->namespace_, 63, false));
+    head->identified =
+        is_name(head->name, 253, true) && (!head->namespace_.len || is_name(head->namespace_, 63, false));
 }
 
 /* Says what is wrong with a name that identify() did not take. */
@@ -210,8 +212,8 @@ static void decode_known(struct decoder *d, const struct yaml_node *root, const 
 
 static void tell(struct walk *walk, enum decoded_what what, const struct head *head, struct kube_object *object)
 {
-    walk->sink->decoded(walk->sink, &(struct decoded){what, object, head->identified, head->kind,
-                                                      head->namespace_, head->name});
+    walk->sink->decoded(walk->sink,
+                        &(struct decoded){what, object, head->identified, head->kind, head->namespace_, head->name});
 }
 
 /* Takes what is too much for the list of reasons back as one sentence. */
@@ -222,7 +224,8 @@ static void complain_of_more(struct decoder *d, const struct yaml_node *root)
     if (!more)
         return;
     d->complaints = 0;
-    decoder_complain(d, REPORT_WARNING, NULL, NULL, root->line, root->column, "and %u more complaints like these", more);
+    decoder_complain(d, REPORT_WARNING, NULL, NULL, root->line, root->column, "and %u more complaints like these",
+                     more);
 }
 
 static void decode_one(struct walk *walk, const struct yaml_node *root, struct head *head)

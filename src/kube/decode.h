@@ -12,9 +12,9 @@
 #include "kube/yaml.h"
 
 enum decoded_what {
-    DECODED_OBJECT,  /* good */
-    DECODED_BROKEN,  /* errors were reported */
-    DECODED_IGNORED  /* a kind that we do not use; said as information */
+    DECODED_OBJECT, /* good */
+    DECODED_BROKEN, /* errors were reported */
+    DECODED_IGNORED /* a kind that we do not use; said as information */
 };
 
 struct decoded {

@@ -60,7 +60,8 @@ static const struct field condition_fields[] = {
     FIELD("type", TEXT, kube_condition, type, .required = true),
     FIELD("status", TEXT, kube_condition, status, .required = true),
 };
-const struct shape kube_condition_shape = SHAPE(kube_condition, condition_fields,
+const struct shape kube_condition_shape = SHAPE(
+    kube_condition, condition_fields,
     .ignored = "lastProbeTime lastTransitionTime message reason observedGeneration lastUpdateTime lastHeartbeatTime");
 
 /* What targetRef points at. */
@@ -74,11 +75,10 @@ static const struct shape target_shape =
 
 /* ---- Namespace, Node, ServiceAccount ---- */
 
-const struct shape kube_namespace_shape = {
-    .size = sizeof(struct kube_namespace), .ignored = DOCUMENT_FIELDS " spec"};
-const struct shape kube_service_account_shape = {
-    .size = sizeof(struct kube_service_account),
-    .ignored = DOCUMENT_FIELDS " secrets imagePullSecrets automountServiceAccountToken"};
+const struct shape kube_namespace_shape = {.size = sizeof(struct kube_namespace), .ignored = DOCUMENT_FIELDS " spec"};
+const struct shape kube_service_account_shape = {.size = sizeof(struct kube_service_account),
+                                                 .ignored = DOCUMENT_FIELDS
+                                                 " secrets imagePullSecrets automountServiceAccountToken"};
 
 static void check_node(struct decoder *d, const struct path *path, const struct yaml_node *at_node, void *at)
 {
@@ -188,10 +188,11 @@ static const struct field service_spec_fields[] = {
     FIELD("internalTrafficPolicy", ENUM, kube_service, internal_traffic_local, .names = traffic_policy_names),
     FIELD("publishNotReadyAddresses", BOOL, kube_service, publish_not_ready),
 };
-static const struct shape service_spec_shape = SHAPE(kube_service, service_spec_fields, .check = check_service,
-    .ignored = "externalIPs sessionAffinity sessionAffinityConfig loadBalancerIP loadBalancerSourceRanges "
-               "loadBalancerClass externalTrafficPolicy healthCheckNodePort ipFamilies ipFamilyPolicy "
-               "allocateLoadBalancerNodePorts trafficDistribution topologyKeys");
+static const struct shape service_spec_shape =
+    SHAPE(kube_service, service_spec_fields, .check = check_service,
+          .ignored = "externalIPs sessionAffinity sessionAffinityConfig loadBalancerIP loadBalancerSourceRanges "
+                     "loadBalancerClass externalTrafficPolicy healthCheckNodePort ipFamilies ipFamilyPolicy "
+                     "allocateLoadBalancerNodePorts trafficDistribution topologyKeys");
 static const struct field service_fields[] = {
     INSIDE("spec", service_spec_shape, .required = true),
 };

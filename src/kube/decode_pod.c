@@ -7,22 +7,19 @@ static const struct field container_port_fields[] = {
     FIELD("hostPort", PORT, kube_container_port, host_port),
     FIELD("protocol", ENUM, kube_container_port, protocol, .names = kube_protocol_names),
 };
-static const struct shape container_port_shape =
-    SHAPE(kube_container_port, container_port_fields, .ignored = "hostIP");
+static const struct shape container_port_shape = SHAPE(kube_container_port, container_port_fields, .ignored = "hostIP");
 
 static const struct field http_get_fields[] = {
     FIELD("port", PORT_REF, kube_probe_target, port, .required = true),
     FIELD("path", TEXT, kube_probe_target, path, .otherwise_text = "/"),
     FIELD("scheme", TEXT, kube_probe_target, scheme, .otherwise_text = "HTTP"),
 };
-static const struct shape http_get_shape =
-    SHAPE(kube_probe_target, http_get_fields, .ignored = "host httpHeaders");
+static const struct shape http_get_shape = SHAPE(kube_probe_target, http_get_fields, .ignored = "host httpHeaders");
 
 static const struct field tcp_socket_fields[] = {
     FIELD("port", PORT_REF, kube_probe_target, port, .required = true),
 };
-static const struct shape tcp_socket_shape =
-    SHAPE(kube_probe_target, tcp_socket_fields, .ignored = "host service");
+static const struct shape tcp_socket_shape = SHAPE(kube_probe_target, tcp_socket_fields, .ignored = "host service");
 static const struct shape exec_shape = {.size = sizeof(struct kube_probe_target), .ignored = "command"};
 
 static void check_probe(struct decoder *d, const struct path *path, const struct yaml_node *node, void *at)
@@ -42,9 +39,10 @@ static const struct field probe_fields[] = {
     FIELD("grpc", POINTER, kube_probe, grpc, .shape = &tcp_socket_shape),
     FIELD("exec", POINTER, kube_probe, exec, .shape = &exec_shape),
 };
-static const struct shape probe_shape = SHAPE(kube_probe, probe_fields, .check = check_probe,
-    .ignored = "initialDelaySeconds timeoutSeconds periodSeconds successThreshold failureThreshold "
-               "terminationGracePeriodSeconds");
+static const struct shape probe_shape =
+    SHAPE(kube_probe, probe_fields, .check = check_probe,
+          .ignored = "initialDelaySeconds timeoutSeconds periodSeconds successThreshold failureThreshold "
+                     "terminationGracePeriodSeconds");
 
 static const struct field env_fields[] = {
     FIELD("name", TEXT, kube_env, name, .required = true),
@@ -61,7 +59,8 @@ static const struct field container_fields[] = {
     FIELD("readinessProbe", POINTER, kube_container, readiness, .shape = &probe_shape),
     FIELD("startupProbe", POINTER, kube_container, startup, .shape = &probe_shape),
 };
-static const struct shape container_shape = SHAPE(kube_container, container_fields,
+static const struct shape container_shape = SHAPE(
+    kube_container, container_fields,
     .ignored = "image command args workingDir envFrom resources resizePolicy volumeMounts volumeDevices lifecycle "
                "terminationMessagePath terminationMessagePolicy imagePullPolicy securityContext stdin stdinOnce tty "
                "restartPolicyRules");
@@ -77,12 +76,14 @@ static const struct field pod_spec_fields[] = {
     FIELDS("initContainers", STRUCT, kube_pod, spec.init_containers, spec.init_container_count,
            .shape = &container_shape),
 };
-static const struct shape pod_spec_shape = SHAPE(kube_pod, pod_spec_fields,
-    .ignored = "volumes ephemeralContainers restartPolicy terminationGracePeriodSeconds activeDeadlineSeconds dnsPolicy "
-               "nodeSelector automountServiceAccountToken hostPID hostIPC shareProcessNamespace securityContext "
-               "imagePullSecrets affinity schedulerName tolerations hostAliases priorityClassName priority dnsConfig "
-               "readinessGates runtimeClassName enableServiceLinks preemptionPolicy overhead topologySpreadConstraints "
-               "setHostnameAsFQDN os hostUsers schedulingGates resourceClaims resources hostnameOverride");
+static const struct shape pod_spec_shape =
+    SHAPE(kube_pod, pod_spec_fields,
+          .ignored =
+              "volumes ephemeralContainers restartPolicy terminationGracePeriodSeconds activeDeadlineSeconds dnsPolicy "
+              "nodeSelector automountServiceAccountToken hostPID hostIPC shareProcessNamespace securityContext "
+              "imagePullSecrets affinity schedulerName tolerations hostAliases priorityClassName priority dnsConfig "
+              "readinessGates runtimeClassName enableServiceLinks preemptionPolicy overhead topologySpreadConstraints "
+              "setHostnameAsFQDN os hostUsers schedulingGates resourceClaims resources hostnameOverride");
 
 static const char *const phase_names[] = {"Unknown", "Pending", "Running", "Succeeded", "Failed", NULL};
 
@@ -98,9 +99,11 @@ static const struct field pod_status_fields[] = {
     FIELDS("podIPs", STRUCT, kube_pod, status.pod_ips, status.pod_ip_count, .shape = &pod_ip_shape),
     FIELDS("conditions", STRUCT, kube_pod, status.conditions, status.condition_count, .shape = &kube_condition_shape),
 };
-static const struct shape pod_status_shape = SHAPE(kube_pod, pod_status_fields,
-    .ignored = "message reason nominatedNodeName hostIPs startTime initContainerStatuses containerStatuses qosClass "
-               "ephemeralContainerStatuses resize observedGeneration resourceClaimStatuses extendedResourceClaimStatus");
+static const struct shape pod_status_shape =
+    SHAPE(kube_pod, pod_status_fields,
+          .ignored =
+              "message reason nominatedNodeName hostIPs startTime initContainerStatuses containerStatuses qosClass "
+              "ephemeralContainerStatuses resize observedGeneration resourceClaimStatuses extendedResourceClaimStatus");
 
 static void settle_pod_ips(struct decoder *d, const struct path *path, const struct yaml_node *node,
                            struct kube_pod *pod)

@@ -40,8 +40,7 @@ static const struct field response_match_fields[] = {
 static const struct shape response_match_shape = SHAPE(kube_response_match, response_match_fields);
 
 static const struct field response_class_fields[] = {
-    FIELD("condition", POINTER, kube_response_class, condition, .required = true,
-          .shape = &response_match_shape),
+    FIELD("condition", POINTER, kube_response_class, condition, .required = true, .shape = &response_match_shape),
     FIELD("isFailure", BOOL, kube_response_class, is_failure),
 };
 static const struct shape response_class_shape = SHAPE(kube_response_class, response_class_fields);
@@ -58,8 +57,7 @@ static const struct shape profile_route_shape = SHAPE(kube_profile_route, profil
 
 static const struct field retry_budget_fields[] = {
     FIELD("retryRatio", NUMBER, kube_retry_budget, retry_ratio, .required = true, .max = 1000),
-    FIELD("minRetriesPerSecond", U32, kube_retry_budget, min_retries_per_second, .required = true,
-          .max = UINT32_MAX),
+    FIELD("minRetriesPerSecond", U32, kube_retry_budget, min_retries_per_second, .required = true, .max = UINT32_MAX),
     FIELD("ttl", DURATION, kube_retry_budget, ttl_ns, .required = true),
 };
 static const struct shape retry_budget_shape = SHAPE(kube_retry_budget, retry_budget_fields);
@@ -87,14 +85,13 @@ const struct shape kube_service_profile_shape =
 /* ---- Server ---- */
 
 static const char *const proxy_protocol_names[] = {"unknown", "HTTP/1", "HTTP/2", "gRPC", "opaque", "TLS", NULL};
-static const char *const access_policy_names[] = {
-    [KUBE_ACCESS_DENY] = "deny",
-    [KUBE_ACCESS_AUDIT] = "audit",
-    [KUBE_ACCESS_ALL_AUTHENTICATED] = "all-authenticated",
-    [KUBE_ACCESS_ALL_UNAUTHENTICATED] = "all-unauthenticated",
-    [KUBE_ACCESS_CLUSTER_AUTHENTICATED] = "cluster-authenticated",
-    [KUBE_ACCESS_CLUSTER_UNAUTHENTICATED] = "cluster-unauthenticated",
-    NULL};
+static const char *const access_policy_names[] = {[KUBE_ACCESS_DENY] = "deny",
+                                                  [KUBE_ACCESS_AUDIT] = "audit",
+                                                  [KUBE_ACCESS_ALL_AUTHENTICATED] = "all-authenticated",
+                                                  [KUBE_ACCESS_ALL_UNAUTHENTICATED] = "all-unauthenticated",
+                                                  [KUBE_ACCESS_CLUSTER_AUTHENTICATED] = "cluster-authenticated",
+                                                  [KUBE_ACCESS_CLUSTER_UNAUTHENTICATED] = "cluster-unauthenticated",
+                                                  NULL};
 
 int kube_access_policy_parse(struct slice text, enum kube_access_policy *ret_policy)
 {
@@ -221,8 +218,8 @@ const struct shape kube_mesh_tls_authentication_shape =
     SHAPE(kube_mesh_tls_authentication, mesh_tls_authentication_fields, .ignored = DOCUMENT_FIELDS);
 
 static const struct field network_spec_fields[] = {
-    FIELDS("networks", STRUCT, kube_network_authentication, networks, network_count,
-           .required = true, .shape = &kube_network_shape),
+    FIELDS("networks", STRUCT, kube_network_authentication, networks, network_count, .required = true,
+           .shape = &kube_network_shape),
 };
 static const struct shape network_spec_shape = SHAPE(kube_network_authentication, network_spec_fields);
 static const struct field network_authentication_fields[] = {
@@ -250,8 +247,7 @@ static const struct field rate_limit_fields[] = {
 };
 static const struct shape rate_limit_shape = SHAPE(kube_rate_limit, rate_limit_fields);
 static const struct field rate_limit_override_fields[] = {
-    FIELD("requestsPerSecond", U32, kube_rate_limit_override, requests_per_second, .required = true,
-          .max = UINT32_MAX),
+    FIELD("requestsPerSecond", U32, kube_rate_limit_override, requests_per_second, .required = true, .max = UINT32_MAX),
     FIELDS("clientRefs", STRUCT, kube_rate_limit_override, clients, client_count, .required = true,
            .shape = &kube_ref_shape),
 };
@@ -260,8 +256,7 @@ static const struct field rate_limit_spec_fields[] = {
     FIELD("targetRef", STRUCT, kube_rate_limit_policy, target, .required = true, .shape = &kube_ref_shape),
     FIELD("total", POINTER, kube_rate_limit_policy, total, .shape = &rate_limit_shape),
     FIELD("identity", POINTER, kube_rate_limit_policy, identity, .shape = &rate_limit_shape),
-    FIELDS("overrides", STRUCT, kube_rate_limit_policy, overrides, override_count,
-           .shape = &rate_limit_override_shape),
+    FIELDS("overrides", STRUCT, kube_rate_limit_policy, overrides, override_count, .shape = &rate_limit_override_shape),
 };
 static const struct shape rate_limit_spec_shape = SHAPE(kube_rate_limit_policy, rate_limit_spec_fields);
 static const struct field rate_limit_policy_fields[] = {

@@ -17,14 +17,13 @@ static void check_parent(struct decoder *d, const struct path *path, const struc
                          SLICE_ARGS(parent->ref.group));
 }
 
-#define PARENT_FIELDS(default_group)                                                                        \
-    {                                                                                                       \
-        FIELD("group", TEXT, kube_parent_ref, ref.group, .otherwise_text = (default_group)),                \
-        FIELD("kind", TEXT, kube_parent_ref, ref.kind, .otherwise_text = "Gateway"),                        \
-        FIELD("name", TEXT, kube_parent_ref, ref.name, .required = true),                            \
-        FIELD("namespace", TEXT, kube_parent_ref, ref.namespace_),                                          \
-        FIELD("port", PORT, kube_parent_ref, port),                                                         \
-        FIELD("sectionName", TEXT, kube_parent_ref, section_name),                                          \
+#define PARENT_FIELDS(default_group)                                                                                   \
+    {                                                                                                                  \
+        FIELD("group", TEXT, kube_parent_ref, ref.group, .otherwise_text = (default_group)),                           \
+            FIELD("kind", TEXT, kube_parent_ref, ref.kind, .otherwise_text = "Gateway"),                               \
+            FIELD("name", TEXT, kube_parent_ref, ref.name, .required = true),                                          \
+            FIELD("namespace", TEXT, kube_parent_ref, ref.namespace_), FIELD("port", PORT, kube_parent_ref, port),     \
+            FIELD("sectionName", TEXT, kube_parent_ref, section_name),                                                 \
     }
 static const struct field gateway_parent_fields[] = PARENT_FIELDS(GATEWAY_GROUP);
 static const struct field policy_parent_fields[] = PARENT_FIELDS(POLICY_GROUP);
@@ -61,7 +60,8 @@ static void check_hostnames(struct decoder *d, const struct path *path, const st
             lower[j] = name.ptr[j] >= 'A' && name.ptr[j] <= 'Z' ? (char)(name.ptr[j] + 32) : name.ptr[j];
         common->hostnames[i] = slice_of(lower, name.len);
         if (!is_hostname(common->hostnames[i]))
-            decoder_error(d, &here, NULL, node, "expected a name like \"www.example.com\" or \"*.example.com\", found \"%.*s\"",
+            decoder_error(d, &here, NULL, node,
+                          "expected a name like \"www.example.com\" or \"*.example.com\", found \"%.*s\"",
                           SLICE_ARGS(slice_take(name, 100)));
     }
 }
@@ -256,11 +256,11 @@ static void check_tcp_route(struct decoder *d, const struct path *path, const st
     check_hostnames(d, path, node, &((struct kube_tcp_route *)at)->common);
 }
 
-#define ROUTE_FIELDS(type, parent_shape, rule_shape)                                                        \
-    {                                                                                                       \
-        FIELDS("parentRefs", STRUCT, type, common.parents, common.parent_count, .shape = &(parent_shape)),  \
-        FIELDS("hostnames", TEXT, type, common.hostnames, common.hostname_count),                           \
-        FIELDS("rules", STRUCT, type, rules, rule_count, .shape = &(rule_shape)),                           \
+#define ROUTE_FIELDS(type, parent_shape, rule_shape)                                                                   \
+    {                                                                                                                  \
+        FIELDS("parentRefs", STRUCT, type, common.parents, common.parent_count, .shape = &(parent_shape)),             \
+            FIELDS("hostnames", TEXT, type, common.hostnames, common.hostname_count),                                  \
+            FIELDS("rules", STRUCT, type, rules, rule_count, .shape = &(rule_shape)),                                  \
     }
 #define ROUTE_IGNORED "useDefaultGateways"
 
@@ -280,8 +280,7 @@ static const struct shape tcp_spec_shape =
     SHAPE(kube_tcp_route, tcp_spec_fields, .check = check_tcp_route, .ignored = ROUTE_IGNORED);
 
 static const struct field http_route_fields[] = {INSIDE("spec", http_spec_shape, .required = true)};
-static const struct field policy_http_route_fields[] = {
-    INSIDE("spec", policy_http_spec_shape, .required = true)};
+static const struct field policy_http_route_fields[] = {INSIDE("spec", policy_http_spec_shape, .required = true)};
 static const struct field grpc_route_fields[] = {INSIDE("spec", grpc_spec_shape, .required = true)};
 static const struct field tcp_route_fields[] = {INSIDE("spec", tcp_spec_shape, .required = true)};
 

@@ -87,22 +87,22 @@ static struct ip ip(const char *text)
 static void metadata(void **state)
 {
     struct result result;
-    const struct kube_object *object = decode_good(&result,
-        "apiVersion: v1\n"
-        "kind: ServiceAccount\n"
-        "metadata:\n"
-        "  name: web\n"
-        "  uid: u-1\n"
-        "  resourceVersion: '7'\n"
-        "  labels: {b: two, a: one}\n"
-        "  annotations:\n"
-        "    config.linkerd.io/opaque-ports: '3306'\n"
-        "    empty:\n"
-        "  creationTimestamp: 2024-05-01T12:00:00Z\n"
-        "  ownerReferences:\n"
-        "  - {apiVersion: apps/v1, kind: ReplicaSet, name: web-1, uid: u-2, controller: true, blockOwnerDeletion: true}\n"
-        "  managedFields: [{manager: x}]\n"
-        "imagePullSecrets: []\n");
+    const struct kube_object *object = decode_good(&result, "apiVersion: v1\n"
+                                                            "kind: ServiceAccount\n"
+                                                            "metadata:\n"
+                                                            "  name: web\n"
+                                                            "  uid: u-1\n"
+                                                            "  resourceVersion: '7'\n"
+                                                            "  labels: {b: two, a: one}\n"
+                                                            "  annotations:\n"
+                                                            "    config.linkerd.io/opaque-ports: '3306'\n"
+                                                            "    empty:\n"
+                                                            "  creationTimestamp: 2024-05-01T12:00:00Z\n"
+                                                            "  ownerReferences:\n"
+                                                            "  - {apiVersion: apps/v1, kind: ReplicaSet, name: web-1, "
+                                                            "uid: u-2, controller: true, blockOwnerDeletion: true}\n"
+                                                            "  managedFields: [{manager: x}]\n"
+                                                            "imagePullSecrets: []\n");
 
     assert_int_equal(object->kind, KUBE_SERVICE_ACCOUNT);
     assert_slice(object->version, "v1");
@@ -149,23 +149,23 @@ static void namespaces_and_nodes(void **state)
 static void services(void **state)
 {
     struct result result;
-    const struct kube_service *service = kube_service(decode_good(&result,
-        "apiVersion: v1\n"
-        "kind: Service\n"
-        "metadata: {name: web, namespace: prod}\n"
-        "spec:\n"
-        "  type: LoadBalancer\n"
-        "  clusterIP: 10.96.0.10\n"
-        "  clusterIPs: [10.96.0.10, 'fd00::10']\n"
-        "  ports:\n"
-        "  - {name: http, port: 80, targetPort: web, appProtocol: kubernetes.io/h2c, nodePort: 30080}\n"
-        "  - {name: admin, port: 9990, protocol: TCP}\n"
-        "  - {name: dns, port: 53, targetPort: 5353, protocol: UDP}\n"
-        "  selector: {app: web}\n"
-        "  internalTrafficPolicy: Local\n"
-        "  publishNotReadyAddresses: true\n"
-        "  sessionAffinity: None\n"
-        "status: {loadBalancer: {}}\n"));
+    const struct kube_service *service = kube_service(decode_good(
+        &result, "apiVersion: v1\n"
+                 "kind: Service\n"
+                 "metadata: {name: web, namespace: prod}\n"
+                 "spec:\n"
+                 "  type: LoadBalancer\n"
+                 "  clusterIP: 10.96.0.10\n"
+                 "  clusterIPs: [10.96.0.10, 'fd00::10']\n"
+                 "  ports:\n"
+                 "  - {name: http, port: 80, targetPort: web, appProtocol: kubernetes.io/h2c, nodePort: 30080}\n"
+                 "  - {name: admin, port: 9990, protocol: TCP}\n"
+                 "  - {name: dns, port: 53, targetPort: 5353, protocol: UDP}\n"
+                 "  selector: {app: web}\n"
+                 "  internalTrafficPolicy: Local\n"
+                 "  publishNotReadyAddresses: true\n"
+                 "  sessionAffinity: None\n"
+                 "status: {loadBalancer: {}}\n"));
 
     assert_int_equal(service->type, KUBE_LOAD_BALANCER);
     assert_int_equal(service->cluster_ip_count, 2);
@@ -197,22 +197,22 @@ static void services(void **state)
 static void endpoint_slices(void **state)
 {
     struct result result;
-    const struct kube_endpoint_slice *slice = kube_endpoint_slice(decode_good(&result,
-        "apiVersion: discovery.k8s.io/v1\n"
-        "kind: EndpointSlice\n"
-        "metadata: {name: web-1, labels: {kubernetes.io/service-name: web}}\n"
-        "addressType: IPv4\n"
-        "endpoints:\n"
-        "- addresses: [10.0.0.1]\n"
-        "  conditions: {ready: false, serving: true, terminating: true}\n"
-        "  zone: z1\n"
-        "  nodeName: n1\n"
-        "  hostname: web-0\n"
-        "  hints: {forZones: [{name: z1}, {name: z2}]}\n"
-        "  targetRef: {kind: Pod, name: web-0, namespace: default, uid: x}\n"
-        "- addresses: [10.0.0.2]\n"
-        "ports:\n"
-        "- {name: http, port: 8080, protocol: TCP}\n"));
+    const struct kube_endpoint_slice *slice =
+        kube_endpoint_slice(decode_good(&result, "apiVersion: discovery.k8s.io/v1\n"
+                                                 "kind: EndpointSlice\n"
+                                                 "metadata: {name: web-1, labels: {kubernetes.io/service-name: web}}\n"
+                                                 "addressType: IPv4\n"
+                                                 "endpoints:\n"
+                                                 "- addresses: [10.0.0.1]\n"
+                                                 "  conditions: {ready: false, serving: true, terminating: true}\n"
+                                                 "  zone: z1\n"
+                                                 "  nodeName: n1\n"
+                                                 "  hostname: web-0\n"
+                                                 "  hints: {forZones: [{name: z1}, {name: z2}]}\n"
+                                                 "  targetRef: {kind: Pod, name: web-0, namespace: default, uid: x}\n"
+                                                 "- addresses: [10.0.0.2]\n"
+                                                 "ports:\n"
+                                                 "- {name: http, port: 8080, protocol: TCP}\n"));
 
     assert_slice(slice->service, "web");
     assert_int_equal(slice->endpoint_count, 2);
@@ -233,35 +233,36 @@ static void endpoint_slices(void **state)
 static void pods(void **state)
 {
     struct result result;
-    const struct kube_pod *pod = kube_pod(decode_good(&result,
-        "apiVersion: v1\n"
-        "kind: Pod\n"
-        "metadata: {name: web-0, namespace: prod, labels: {app: web}}\n"
-        "spec:\n"
-        "  serviceAccountName: web\n"
-        "  nodeName: n1\n"
-        "  hostname: web-0\n"
-        "  subdomain: web\n"
-        "  initContainers:\n"
-        "  - name: linkerd-proxy\n"
-        "    restartPolicy: Always\n"
-        "    ports: [{name: linkerd-admin, containerPort: 4191}]\n"
-        "    env:\n"
-        "    - {name: LINKERD2_PROXY_INBOUND_LISTEN_ADDR, value: '0.0.0.0:4143'}\n"
-        "    - {name: _pod_name, valueFrom: {fieldRef: {fieldPath: metadata.name}}}\n"
-        "  containers:\n"
-        "  - name: app\n"
-        "    image: nginx\n"
-        "    ports: [{name: http, containerPort: 8080}, {name: dns, containerPort: 53, protocol: UDP, hostPort: 1053}]\n"
-        "    livenessProbe: {httpGet: {path: /live, port: http}, periodSeconds: 5}\n"
-        "    readinessProbe: {tcpSocket: {port: 8080}}\n"
-        "  volumes: [{name: x, emptyDir: {}}]\n"
-        "status:\n"
-        "  phase: Running\n"
-        "  podIP: 10.0.0.1\n"
-        "  podIPs: [{ip: 10.0.0.1}, {ip: 'fd00::1'}]\n"
-        "  hostIP: 192.168.0.1\n"
-        "  conditions: [{type: Ready, status: 'False', lastTransitionTime: null}]\n"));
+    const struct kube_pod *pod =
+        kube_pod(decode_good(&result, "apiVersion: v1\n"
+                                      "kind: Pod\n"
+                                      "metadata: {name: web-0, namespace: prod, labels: {app: web}}\n"
+                                      "spec:\n"
+                                      "  serviceAccountName: web\n"
+                                      "  nodeName: n1\n"
+                                      "  hostname: web-0\n"
+                                      "  subdomain: web\n"
+                                      "  initContainers:\n"
+                                      "  - name: linkerd-proxy\n"
+                                      "    restartPolicy: Always\n"
+                                      "    ports: [{name: linkerd-admin, containerPort: 4191}]\n"
+                                      "    env:\n"
+                                      "    - {name: LINKERD2_PROXY_INBOUND_LISTEN_ADDR, value: '0.0.0.0:4143'}\n"
+                                      "    - {name: _pod_name, valueFrom: {fieldRef: {fieldPath: metadata.name}}}\n"
+                                      "  containers:\n"
+                                      "  - name: app\n"
+                                      "    image: nginx\n"
+                                      "    ports: [{name: http, containerPort: 8080}, {name: dns, containerPort: 53, "
+                                      "protocol: UDP, hostPort: 1053}]\n"
+                                      "    livenessProbe: {httpGet: {path: /live, port: http}, periodSeconds: 5}\n"
+                                      "    readinessProbe: {tcpSocket: {port: 8080}}\n"
+                                      "  volumes: [{name: x, emptyDir: {}}]\n"
+                                      "status:\n"
+                                      "  phase: Running\n"
+                                      "  podIP: 10.0.0.1\n"
+                                      "  podIPs: [{ip: 10.0.0.1}, {ip: 'fd00::1'}]\n"
+                                      "  hostIP: 192.168.0.1\n"
+                                      "  conditions: [{type: Ready, status: 'False', lastTransitionTime: null}]\n"));
 
     assert_slice(pod->spec.service_account, "web");
     assert_int_equal(pod->status.pod_ip_count, 2);
@@ -325,23 +326,24 @@ static void external_workloads(void **state)
 static void service_profiles(void **state)
 {
     struct result result;
-    const struct kube_service_profile *profile = kube_service_profile(decode_good(&result,
-        "apiVersion: linkerd.io/v1alpha2\n"
-        "kind: ServiceProfile\n"
-        "metadata: {name: web.prod.svc.cluster.local, namespace: prod}\n"
-        "spec:\n"
-        "  routes:\n"
-        "  - name: books\n"
-        "    condition: {method: GET, pathRegex: '/books/\\d+', not: {any: [{method: PUT}, {all: [{pathRegex: /x}]}]}}\n"
-        "    isRetryable: true\n"
-        "    timeout: 1m30s\n"
-        "    responseClasses:\n"
-        "    - {condition: {status: {min: 500, max: 599}}, isFailure: true}\n"
-        "  retryBudget: {retryRatio: 0.2, minRetriesPerSecond: 10, ttl: 10s}\n"
-        "  dstOverrides:\n"
-        "  - {authority: web-v2.prod.svc.cluster.local, weight: 500m}\n"
-        "  - {authority: web-v1.prod.svc.cluster.local, weight: 2}\n"
-        "  opaquePorts: ['4222', 5000-5010, 6000]\n"));
+    const struct kube_service_profile *profile = kube_service_profile(
+        decode_good(&result, "apiVersion: linkerd.io/v1alpha2\n"
+                             "kind: ServiceProfile\n"
+                             "metadata: {name: web.prod.svc.cluster.local, namespace: prod}\n"
+                             "spec:\n"
+                             "  routes:\n"
+                             "  - name: books\n"
+                             "    condition: {method: GET, pathRegex: '/books/\\d+', not: {any: [{method: PUT}, {all: "
+                             "[{pathRegex: /x}]}]}}\n"
+                             "    isRetryable: true\n"
+                             "    timeout: 1m30s\n"
+                             "    responseClasses:\n"
+                             "    - {condition: {status: {min: 500, max: 599}}, isFailure: true}\n"
+                             "  retryBudget: {retryRatio: 0.2, minRetriesPerSecond: 10, ttl: 10s}\n"
+                             "  dstOverrides:\n"
+                             "  - {authority: web-v2.prod.svc.cluster.local, weight: 500m}\n"
+                             "  - {authority: web-v1.prod.svc.cluster.local, weight: 2}\n"
+                             "  opaquePorts: ['4222', 5000-5010, 6000]\n"));
     const struct kube_profile_route *route = &profile->routes[0];
 
     assert_slice(route->condition->path_regex, "/books/\\d+");
@@ -364,19 +366,18 @@ static void service_profiles(void **state)
 static void policies(void **state)
 {
     struct result result;
-    const struct kube_object *object = decode_good(&result,
-        "apiVersion: policy.linkerd.io/v1beta3\n"
-        "kind: Server\n"
-        "metadata: {name: web-http, namespace: prod}\n"
-        "spec:\n"
-        "  podSelector:\n"
-        "    matchLabels: {app: web}\n"
-        "    matchExpressions:\n"
-        "    - {key: tier, operator: In, values: [a, b]}\n"
-        "    - {key: old, operator: DoesNotExist}\n"
-        "  port: http\n"
-        "  proxyProtocol: HTTP/2\n"
-        "  accessPolicy: audit\n");
+    const struct kube_object *object = decode_good(&result, "apiVersion: policy.linkerd.io/v1beta3\n"
+                                                            "kind: Server\n"
+                                                            "metadata: {name: web-http, namespace: prod}\n"
+                                                            "spec:\n"
+                                                            "  podSelector:\n"
+                                                            "    matchLabels: {app: web}\n"
+                                                            "    matchExpressions:\n"
+                                                            "    - {key: tier, operator: In, values: [a, b]}\n"
+                                                            "    - {key: old, operator: DoesNotExist}\n"
+                                                            "  port: http\n"
+                                                            "  proxyProtocol: HTTP/2\n"
+                                                            "  accessPolicy: audit\n");
     const struct kube_server *server = kube_server(object);
 
     assert_int_equal(server->pod_selector->expression_count, 2);
@@ -390,42 +391,46 @@ static void policies(void **state)
     assert_int_equal(kube_server(object)->port.number, 8080);
     assert_int_equal(kube_server(object)->access_policy, KUBE_ACCESS_DENY);
     release(&result);
-    object = decode_good(&result,
-        "apiVersion: policy.linkerd.io/v1beta1\n"
-        "kind: ServerAuthorization\n"
-        "metadata: {name: a}\n"
-        "spec:\n"
-        "  server: {selector: {matchLabels: {x: a}}}\n"
-        "  client:\n"
-        "    networks: [{cidr: 10.0.0.0/8, except: [10.1.0.0/16, 10.2.3.4]}]\n"
-        "    meshTLS: {identities: ['*'], serviceAccounts: [{name: web, namespace: prod}]}\n");
+    object =
+        decode_good(&result, "apiVersion: policy.linkerd.io/v1beta1\n"
+                             "kind: ServerAuthorization\n"
+                             "metadata: {name: a}\n"
+                             "spec:\n"
+                             "  server: {selector: {matchLabels: {x: a}}}\n"
+                             "  client:\n"
+                             "    networks: [{cidr: 10.0.0.0/8, except: [10.1.0.0/16, 10.2.3.4]}]\n"
+                             "    meshTLS: {identities: ['*'], serviceAccounts: [{name: web, namespace: prod}]}\n");
     assert_non_null(kube_server_authorization(object)->server.selector);
     assert_int_equal(kube_server_authorization(object)->client.networks[0].cidr.prefix, 8);
     assert_int_equal(kube_server_authorization(object)->client.networks[0].except[1].prefix, 32);
     assert_slice(kube_server_authorization(object)->client.mesh_tls->service_accounts[0].namespace_, "prod");
     release(&result);
-    object = decode_good(&result, "{apiVersion: policy.linkerd.io/v1alpha1, kind: AuthorizationPolicy, metadata: {name: a}, "
-                                  "spec: {targetRef: {group: policy.linkerd.io, kind: Server, name: s}, "
-                                  "requiredAuthenticationRefs: [{kind: ServiceAccount, name: web}]}}");
+    object =
+        decode_good(&result, "{apiVersion: policy.linkerd.io/v1alpha1, kind: AuthorizationPolicy, metadata: {name: a}, "
+                             "spec: {targetRef: {group: policy.linkerd.io, kind: Server, name: s}, "
+                             "requiredAuthenticationRefs: [{kind: ServiceAccount, name: web}]}}");
     assert_slice(kube_authorization_policy(object)->target.name, "s");
     assert_slice(kube_authorization_policy(object)->authentications[0].kind, "ServiceAccount");
     release(&result);
-    object = decode_good(&result, "{apiVersion: policy.linkerd.io/v1alpha1, kind: MeshTLSAuthentication, metadata: {name: a}, "
-                                  "spec: {identities: ['*.prod', web]}}");
+    object = decode_good(&result,
+                         "{apiVersion: policy.linkerd.io/v1alpha1, kind: MeshTLSAuthentication, metadata: {name: a}, "
+                         "spec: {identities: ['*.prod', web]}}");
     assert_int_equal(kube_mesh_tls_authentication(object)->identity_count, 2);
     release(&result);
-    object = decode_good(&result, "{apiVersion: policy.linkerd.io/v1alpha1, kind: NetworkAuthentication, metadata: {name: a}, "
-                                  "spec: {networks: [{cidr: 'fd00::/8'}]}}");
+    object = decode_good(&result,
+                         "{apiVersion: policy.linkerd.io/v1alpha1, kind: NetworkAuthentication, metadata: {name: a}, "
+                         "spec: {networks: [{cidr: 'fd00::/8'}]}}");
     assert_int_equal(kube_network_authentication(object)->networks[0].cidr.prefix, 8);
     release(&result);
     object = decode_good(&result, "{apiVersion: policy.linkerd.io/v1alpha1, kind: EgressNetwork, metadata: {name: a}, "
                                   "spec: {trafficPolicy: Deny}}");
     assert_true(kube_egress_network(object)->deny);
     release(&result);
-    object = decode_good(&result, "{apiVersion: policy.linkerd.io/v1alpha1, kind: HTTPLocalRateLimitPolicy, metadata: {name: a}, "
-                                  "spec: {targetRef: {group: policy.linkerd.io, kind: Server, name: s}, total: "
-                                  "{requestsPerSecond: 100}, overrides: [{requestsPerSecond: 5, clientRefs: "
-                                  "[{kind: ServiceAccount, name: web}]}]}}");
+    object = decode_good(
+        &result, "{apiVersion: policy.linkerd.io/v1alpha1, kind: HTTPLocalRateLimitPolicy, metadata: {name: a}, "
+                 "spec: {targetRef: {group: policy.linkerd.io, kind: Server, name: s}, total: "
+                 "{requestsPerSecond: 100}, overrides: [{requestsPerSecond: 5, clientRefs: "
+                 "[{kind: ServiceAccount, name: web}]}]}}");
     assert_int_equal(kube_rate_limit_policy(object)->total->requests_per_second, 100);
     assert_null(kube_rate_limit_policy(object)->identity);
     release(&result);
@@ -434,7 +439,8 @@ static void policies(void **state)
 static void routes(void **state)
 {
     struct result result;
-    const struct kube_http_route *route = kube_http_route(decode_good(&result,
+    const struct kube_http_route *route = kube_http_route(decode_good(
+        &result,
         "apiVersion: gateway.networking.k8s.io/v1\n"
         "kind: HTTPRoute\n"
         "metadata: {name: r}\n"
@@ -449,7 +455,8 @@ static void routes(void **state)
         "      queryParams: [{name: q, value: '1'}]\n"
         "    filters:\n"
         "    - {type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: a, value: b}], remove: [c]}}\n"
-        "    - {type: RequestRedirect, requestRedirect: {hostname: h, port: 8443, path: {type: ReplaceFullPath, replaceFullPath: /x}}}\n"
+        "    - {type: RequestRedirect, requestRedirect: {hostname: h, port: 8443, path: {type: ReplaceFullPath, "
+        "replaceFullPath: /x}}}\n"
         "    backendRefs:\n"
         "    - {name: web-v1, port: 80, weight: 90}\n"
         "    - {name: web-v2, port: 80}\n"
@@ -477,17 +484,21 @@ static void routes(void **state)
     assert_slice(route->common.parents[0].ref.group, "policy.linkerd.io");
     release(&result);
     {
-        const struct kube_grpc_route *grpc = kube_grpc_route(decode_good(&result,
+        const struct kube_grpc_route *grpc = kube_grpc_route(decode_good(
+            &result,
             "{apiVersion: gateway.networking.k8s.io/v1, kind: GRPCRoute, metadata: {name: r}, spec: {parentRefs: "
-            "[{name: g}], rules: [{matches: [{method: {service: a.B, method: C}}], backendRefs: [{name: b, port: 1}]}]}}"));
+            "[{name: g}], rules: [{matches: [{method: {service: a.B, method: C}}], backendRefs: [{name: b, port: "
+            "1}]}]}}"));
 
         assert_slice(grpc->rules[0].matches[0].method->service, "a.B");
         assert_slice(grpc->common.parents[0].ref.kind, "Gateway");
         release(&result);
     }
-    assert_int_equal(kube_tcp_route(decode_good(&result,
-        "{apiVersion: gateway.networking.k8s.io/v1alpha2, kind: TLSRoute, metadata: {name: r}, spec: {hostnames: [a.b], "
-        "rules: [{backendRefs: [{name: b, port: 1}]}]}}"))->rule_count, 1);
+    assert_int_equal(kube_tcp_route(decode_good(&result, "{apiVersion: gateway.networking.k8s.io/v1alpha2, kind: "
+                                                         "TLSRoute, metadata: {name: r}, spec: {hostnames: [a.b], "
+                                                         "rules: [{backendRefs: [{name: b, port: 1}]}]}}"))
+                         ->rule_count,
+                     1);
     release(&result);
 }
 
@@ -496,19 +507,20 @@ static void lists(void **state)
     struct result result;
 
     decode(&result,
-        "apiVersion: v1\n"
-        "kind: List\n"
-        "items:\n"
-        "- {apiVersion: v1, kind: ServiceAccount, metadata: {name: a}}\n"
-        "- {apiVersion: v1, kind: ConfigMap, metadata: {name: b}}\n"
-        "- {apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: Namespace, metadata: {name: c}}]}\n"
-        "- 7\n", true);
+           "apiVersion: v1\n"
+           "kind: List\n"
+           "items:\n"
+           "- {apiVersion: v1, kind: ServiceAccount, metadata: {name: a}}\n"
+           "- {apiVersion: v1, kind: ConfigMap, metadata: {name: b}}\n"
+           "- {apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: Namespace, metadata: {name: c}}]}\n"
+           "- 7\n",
+           true);
     assert_int_equal(result.count, 2);
     assert_int_equal(result.ignored, 1);
     assert_int_equal(result.broken, 1);
     assert_string_equal(result.reports.data,
-        "info f.yaml:5: not used by the mesh, ignored: an object of the kind \"ConfigMap\"\n"
-        "error f.yaml:7: expected an object (a map with apiVersion, kind and metadata)\n");
+                        "info f.yaml:5: not used by the mesh, ignored: an object of the kind \"ConfigMap\"\n"
+                        "error f.yaml:7: expected an object (a map with apiVersion, kind and metadata)\n");
     assert_int_equal(result.objects[0]->origin.line, 4);
     release(&result);
     decode(&result, "{apiVersion: v1, kind: ServiceAccountList, items: [{metadata: {name: a}}, {metadata: {name: b}}]}",
@@ -542,82 +554,116 @@ static void complaints(void **state)
         {"{apiVersion: v1, kind: Service, metadata: {}, spec: {}}",
          "error " AT "Service: metadata.name: missing; every object needs a name\n", 0},
         {"{apiVersion: v1, kind: Service, metadata: {name: Web}, spec: {}}",
-         "error " AT "Service: metadata.name: expected lower-case letters, digits and - in between, found the text \"Web\"\n",
+         "error " AT
+         "Service: metadata.name: expected lower-case letters, digits and - in between, found the text \"Web\"\n",
          0},
         {"{apiVersion: v1, kind: Service, metadata: {name: web, namespace: 7}, spec: {}}",
-         "error " AT "Service: metadata.namespace: expected lower-case letters, digits and - in between, found the number 7\n",
+         "error " AT
+         "Service: metadata.namespace: expected lower-case letters, digits and - in between, found the number 7\n",
          0},
         {"{apiVersion: v2, kind: Service, metadata: {name: web}, spec: {}}",
          "error " AT "Service default/web: apiVersion: version \"v2\" of Service is not known; write v1\n", 0},
         {"{apiVersion: policy.linkerd.io/v1, kind: Server, metadata: {name: s}, spec: {}}",
-         "error " AT "Server default/s: apiVersion: version \"v1\" of Server is not known; write policy.linkerd.io/v1beta3\n",
+         "error " AT
+         "Server default/s: apiVersion: version \"v1\" of Server is not known; write policy.linkerd.io/v1beta3\n",
          0},
         {"{apiVersion: v1, kind: Service, metadata: {name: web, labels: {on: on, n: 7}}, spec: {clusterIP: None}}",
-         "error " AT "Service default/web: metadata.labels.true: expected a text, found the boolean on; put it in quotes\n"
-         "error " AT "Service default/web: metadata.labels.false: expected a text, found the number 7; put it in quotes\n",
+         "error " AT
+         "Service default/web: metadata.labels.true: expected a text, found the boolean on; put it in quotes\n"
+         "error " AT
+         "Service default/web: metadata.labels.false: expected a text, found the number 7; put it in quotes\n",
          0},
         {SERVICE "{ports: []}}",
-         "error " AT "Service default/web: spec.clusterIP: missing; without Kubernetes nobody assigns one: write an unused "
-         "address, or None for a headless Service\n", 0},
+         "error " AT
+         "Service default/web: spec.clusterIP: missing; without Kubernetes nobody assigns one: write an unused "
+         "address, or None for a headless Service\n",
+         0},
         {SERVICE "{clusterIP: 10.0.0}}",
          "error " AT "Service default/web: spec.clusterIP: expected an IP address or \"None\", found \"10.0.0\"\n", 0},
         {SERVICE "{clusterIP: None, ports: [{port: 80}, {port: 70000}, {port: http}, {}]}}",
-         "error " AT "Service default/web: spec.ports[1].port: expected a whole number from 1 to 65535, found the number 70000\n"
-         "error " AT "Service default/web: spec.ports[2].port: expected a whole number from 1 to 65535, found the text \"http\"\n"
-         "error " AT "Service default/web: spec.ports[3].port: missing; it is required\n", 0},
+         "error " AT
+         "Service default/web: spec.ports[1].port: expected a whole number from 1 to 65535, found the number 70000\n"
+         "error " AT
+         "Service default/web: spec.ports[2].port: expected a whole number from 1 to 65535, found the text \"http\"\n"
+         "error " AT "Service default/web: spec.ports[3].port: missing; it is required\n",
+         0},
         {SERVICE "{clusterIP: None, ports: [{name: a, port: 80}, {name: a, port: 81}]}}",
          "error " AT "Service default/web: spec.ports: two ports with the name \"a\"; each needs one of its own\n", 0},
         {SERVICE "{clusterIP: None, ports: {port: 80}}}",
          "error " AT "Service default/web: spec.ports: expected a list, found a map\n", 0},
         {SERVICE "{clusterIP: None, type: Cluster}}",
-         "error " AT "Service default/web: spec.type: expected ClusterIP, NodePort, LoadBalancer or ExternalName, found the "
-         "text \"Cluster\"\n", 0},
+         "error " AT
+         "Service default/web: spec.type: expected ClusterIP, NodePort, LoadBalancer or ExternalName, found the "
+         "text \"Cluster\"\n",
+         0},
         {SERVICE "{clusterIP: None, clusterip: x, ipFamilies: [IPv4], color: red}}",
          "warning " AT "Service default/web: spec.clusterip: unknown field, ignored; did you mean clusterIP?\n"
-         "warning " AT "Service default/web: spec.color: unknown field, ignored\n", 1},
+         "warning " AT "Service default/web: spec.color: unknown field, ignored\n",
+         1},
         {"{apiVersion: v1, kind: Service, metadata: {name: web}}",
          "error " AT "Service default/web: spec: missing; it is required\n", 0},
         {"{apiVersion: v1, kind: Namespace, metadata: {name: a, namespace: b}}",
          "warning " AT "Namespace a: metadata.namespace: ignored; a Namespace belongs to no namespace\n", 1},
         {POD "spec: {}}",
-         "error " AT "Pod default/web: status.podIP: missing; without Kubernetes nobody assigns one: write the address that "
-         "the workload has\n", 0},
+         "error " AT
+         "Pod default/web: status.podIP: missing; without Kubernetes nobody assigns one: write the address that "
+         "the workload has\n",
+         0},
         {POD "spec: {containers: [{name: a, livenessProbe: {httpGet: {path: /x}}}]}, status: {podIP: x}}",
          "error " AT "Pod default/web: spec.containers[0].livenessProbe.httpGet.port: missing; it is required\n"
-         "error " AT "Pod default/web: status.podIP: expected an IP address like \"10.0.0.1\" or \"fd00::1\", found the text "
-         "\"x\"\n", 0},
+         "error " AT
+         "Pod default/web: status.podIP: expected an IP address like \"10.0.0.1\" or \"fd00::1\", found the text "
+         "\"x\"\n",
+         0},
         {SERVER "{podSelector: {}, externalWorkloadSelector: {}, port: 80}}",
-         "error " AT "Server default/s: spec.podSelector: expected one of podSelector and externalWorkloadSelector, found "
-         "both\n", 0},
+         "error " AT
+         "Server default/s: spec.podSelector: expected one of podSelector and externalWorkloadSelector, found "
+         "both\n",
+         0},
         {SERVER "{podSelector: {matchExpressions: [{key: a, operator: In}]}, port: 0}}",
-         "error " AT "Server default/s: spec.podSelector.matchExpressions[0].values: missing; In compares with a list of "
+         "error " AT
+         "Server default/s: spec.podSelector.matchExpressions[0].values: missing; In compares with a list of "
          "values\n"
-         "error " AT "Server default/s: spec.port: expected a port number from 1 to 65535 or the name of a port, found the "
-         "number 0\n", 0},
+         "error " AT
+         "Server default/s: spec.port: expected a port number from 1 to 65535 or the name of a port, found the "
+         "number 0\n",
+         0},
         {ROUTE "{rules: [{}, {}, {matches: [{path: {type: Glob}}]}]}}",
          "error " AT "HTTPRoute default/r: spec.rules[2].matches[0].path.type: expected Exact, PathPrefix or "
-         "RegularExpression, found the text \"Glob\"\n", 0},
+         "RegularExpression, found the text \"Glob\"\n",
+         0},
         {ROUTE "{hostnames: [a..b]}}",
          "error " AT "HTTPRoute default/r: spec.hostnames[0]: expected a name like \"www.example.com\" or "
-         "\"*.example.com\", found \"a..b\"\n", 0},
+         "\"*.example.com\", found \"a..b\"\n",
+         0},
         {ROUTE "{parentRefs: [{kind: Service, name: web}]}}",
-         "warning " AT "HTTPRoute default/r: spec.parentRefs[0].group: \"gateway.networking.k8s.io\" has no kind Service, so "
-         "this parent is none; write group: core\n", 1},
+         "warning " AT
+         "HTTPRoute default/r: spec.parentRefs[0].group: \"gateway.networking.k8s.io\" has no kind Service, so "
+         "this parent is none; write group: core\n",
+         1},
         {ROUTE "{rules: [{filters: [{type: URLRewrite, urlRewrite: {hostname: x}}, {type: RequestRedirect}]}]}}",
-         "warning " AT "HTTPRoute default/r: spec.rules[0].filters[0].type: the filter URLRewrite is not supported; requests "
+         "warning " AT
+         "HTTPRoute default/r: spec.rules[0].filters[0].type: the filter URLRewrite is not supported; requests "
          "that meet it are answered with an error\n"
-         "error " AT "HTTPRoute default/r: spec.rules[0].filters[1].requestRedirect: missing; the filter's type names it\n",
+         "error " AT
+         "HTTPRoute default/r: spec.rules[0].filters[1].requestRedirect: missing; the filter's type names it\n",
          0},
         {ROUTE "{rules: [{timeouts: {request: ten}, backendRefs: [{name: b, weight: -1}]}]}}",
-         "error " AT "HTTPRoute default/r: spec.rules[0].timeouts.request: expected a duration like \"10s\", \"1m30s\" or "
+         "error " AT
+         "HTTPRoute default/r: spec.rules[0].timeouts.request: expected a duration like \"10s\", \"1m30s\" or "
          "\"250ms\", found the text \"ten\"\n"
-         "error " AT "HTTPRoute default/r: spec.rules[0].backendRefs[0].weight: expected a whole number from 0 to 1000000, "
-         "found the number -1\n", 0},
-        {"{apiVersion: policy.linkerd.io/v1alpha1, kind: NetworkAuthentication, metadata: {name: net}, spec: {networks: "
+         "error " AT
+         "HTTPRoute default/r: spec.rules[0].backendRefs[0].weight: expected a whole number from 0 to 1000000, "
+         "found the number -1\n",
+         0},
+        {"{apiVersion: policy.linkerd.io/v1alpha1, kind: NetworkAuthentication, metadata: {name: net}, spec: "
+         "{networks: "
          "[{cidr: 10.0.0.0/40}, ~]}}",
-         "error " AT "NetworkAuthentication default/net: spec.networks[0].cidr: expected a network like \"10.0.0.0/8\" or "
+         "error " AT
+         "NetworkAuthentication default/net: spec.networks[0].cidr: expected a network like \"10.0.0.0/8\" or "
          "\"fd00::/8\", found the text \"10.0.0.0/40\"\n"
-         "error " AT "NetworkAuthentication default/net: spec.networks[1]: expected a value, found nothing\n", 0},
+         "error " AT "NetworkAuthentication default/net: spec.networks[1]: expected a value, found nothing\n",
+         0},
     };
 
     for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++) {
@@ -670,18 +716,24 @@ static void values(void **state)
     static const struct {
         const char *text;
         int64_t milli; /* -1: refused */
-    } quantities[] = {{"1", 1000},   {"0", 0},      {"500m", 500}, {"2k", 2000000}, {"1.5", 1500}, {".5", 500},
-                      {"1Ki", 1024000}, {"0.25k", 250000}, {"", -1},  {"m", -1},       {"-1", -1},    {"1x", -1},
-                      {"1.5.5", -1}, {"99999999999", -1}, {"4000000000G", -1}};
+    } quantities[] = {
+        {"1", 1000},        {"0", 0}, {"500m", 500}, {"2k", 2000000}, {"1.5", 1500}, {".5", 500},   {"1Ki", 1024000},
+        {"0.25k", 250000},  {"", -1}, {"m", -1},     {"-1", -1},      {"1x", -1},    {"1.5.5", -1}, {"99999999999", -1},
+        {"4000000000G", -1}};
     static const struct {
         const char *text;
         int64_t seconds;
         bool good;
-    } times[] = {{"1970-01-01T00:00:00Z", 0, true},          {"2000-02-29T00:00:00Z", 951782400, true},
-                 {"2024-05-01T14:00:00+02:00", 1714564800, true}, {"1969-12-31T23:59:59Z", -1, true},
-                 {"2024-05-01", 0, false},                   {"2024-13-01T00:00:00Z", 0, false},
-                 {"2024-05-01T00:00:00", 0, false},          {"2024-05-01T00:00:00+2:00", 0, false},
-                 {"9999-05-01T00:00:00Z", 0, false},         {"", 0, false}};
+    } times[] = {{"1970-01-01T00:00:00Z", 0, true},
+                 {"2000-02-29T00:00:00Z", 951782400, true},
+                 {"2024-05-01T14:00:00+02:00", 1714564800, true},
+                 {"1969-12-31T23:59:59Z", -1, true},
+                 {"2024-05-01", 0, false},
+                 {"2024-13-01T00:00:00Z", 0, false},
+                 {"2024-05-01T00:00:00", 0, false},
+                 {"2024-05-01T00:00:00+2:00", 0, false},
+                 {"9999-05-01T00:00:00Z", 0, false},
+                 {"", 0, false}};
     int64_t value;
 
     for (size_t i = 0; i < sizeof(quantities) / sizeof(quantities[0]); i++) {
@@ -708,7 +760,7 @@ static void selectors(void **state)
 
     assert_true(kube_map_selects(&one, &map));
     assert_false(kube_map_selects(&map, &one));
-    assert_false(kube_map_selects(&none, &map)); /* a Service without selector selects nothing */
+    assert_false(kube_map_selects(&none, &map));       /* a Service without selector selects nothing */
     assert_true(kube_selector_matches(&empty, &none)); /* an empty selector everything */
     assert_true(kube_selector_matches(&selector, &map));
     assert_false(kube_selector_matches(&selector, &one));

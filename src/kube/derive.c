@@ -169,7 +169,7 @@ static bool selects_either(const struct kube_service *service, const struct kube
                            const struct kube_object *new)
 {
     return (old && kube_map_selects(&service->selector, &old->labels)) ||
-           (new && kube_map_selects(&service->selector, &new->labels));
+           (new &&kube_map_selects(&service->selector, &new->labels));
 }
 
 static void target_changed(struct derive *derive, const struct kube_object *old, const struct kube_object *new)
@@ -351,4 +351,7 @@ void derive_free(struct derive *derive)
     free(derive);
 }
 
-int derive_error(const struct derive *derive) { return derive->error; }
+int derive_error(const struct derive *derive)
+{
+    return derive->error;
+}

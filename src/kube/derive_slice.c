@@ -208,8 +208,8 @@ static int set_ports(struct maker *m, const struct kube_service *service, const 
         uint16_t number = target_port(target, port);
 
         if (number)
-            m->slice->ports[m->slice->port_count++] = (struct kube_endpoint_port){
-                copy(m, port->name), number, port->protocol, copy(m, port->app_protocol)};
+            m->slice->ports[m->slice->port_count++] =
+                (struct kube_endpoint_port){copy(m, port->name), number, port->protocol, copy(m, port->app_protocol)};
     }
     return service->port_count && !m->slice->port_count && m->slice->ports ? -ENOENT : 0;
 }

@@ -22,7 +22,10 @@ int directory_new(struct store *store, struct reporter *reporter, struct directo
     return 0;
 }
 
-static struct file *file_of(struct list *link) { return CONTAINER_OF(MAP_ENTRY(link), struct file, entry); }
+static struct file *file_of(struct list *link)
+{
+    return CONTAINER_OF(MAP_ENTRY(link), struct file, entry);
+}
 
 static void free_file(struct directory *directory, struct file *file)
 {
@@ -108,9 +111,12 @@ void directory_report(struct directory *directory, enum report_severity severity
     if (object)
         snprintf(name, sizeof(name), "%.*s %.*s%s%.*s", SLICE_ARGS(kube_kind_name(object->kind)),
                  SLICE_ARGS(object->namespace_), object->namespace_.len ? "/" : "", SLICE_ARGS(object->name));
-    directory->reporter->report(directory->reporter, &(struct report){
-        .severity = severity, .file = file, .line = line, .column = column, .object = slice_str(name),
-        .reason = slice_str(reason)});
+    directory->reporter->report(directory->reporter, &(struct report){.severity = severity,
+                                                                      .file = file,
+                                                                      .line = line,
+                                                                      .column = column,
+                                                                      .object = slice_str(name),
+                                                                      .reason = slice_str(reason)});
 }
 
 /* ---- files that come to nothing ---- */
@@ -150,8 +156,7 @@ static void choose_winner(struct identity *identity)
     LIST_FOR_EACH (link, &identity->claims) {
         struct claim *claim = CONTAINER_OF(link, struct claim, in_identity);
 
-        if (!identity->winner ||
-            slice_cmp(slice_str(claim->file->name), slice_str(identity->winner->file->name)) < 0)
+        if (!identity->winner || slice_cmp(slice_str(claim->file->name), slice_str(identity->winner->file->name)) < 0)
             identity->winner = claim;
     }
 }

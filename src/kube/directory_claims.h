@@ -35,10 +35,10 @@ struct identity {
     struct store_key key;
     enum kube_kind kind;
     struct list claims;
-    struct claim *winner;     /* whose object is in force; NULL: none yet */
+    struct claim *winner;       /* whose object is in force; NULL: none yet */
     struct kube_object *stored; /* what the store has from us; NULL: nothing */
-    struct list touched;      /* in directory.touched */
-    uint64_t seen;            /* the reading that met it last */
+    struct list touched;        /* in directory.touched */
+    uint64_t seen;              /* the reading that met it last */
     int seen_line;
 };
 

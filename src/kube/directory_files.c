@@ -176,8 +176,7 @@ static void note_gone(void *context, struct slice file)
 
     if (!name)
         gone->error = -ENOMEM;
-    else if (!gone->now->count ||
-             !bsearch(&name, gone->now->items, gone->now->count, sizeof(char *), compare_names))
+    else if (!gone->now->count || !bsearch(&name, gone->now->items, gone->now->count, sizeof(char *), compare_names))
         gone->error = gone->error ? gone->error : add_name(&gone->gone, "", name);
     free(name);
 }

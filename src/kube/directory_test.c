@@ -18,7 +18,10 @@
 #define SA_NEW(name) "{apiVersion: v1, kind: ServiceAccount, metadata: {name: " name ", labels: {v: '2'}}}" NEXT
 #define SA_BROKEN(name) "{apiVersion: v1, kind: ServiceAccount, metadata: {name: " name ", labels: 7}}" NEXT
 
-static void commit(struct fixture *f) { assert_int_equal(directory_commit(f->directory), 0); }
+static void commit(struct fixture *f)
+{
+    assert_int_equal(directory_commit(f->directory), 0);
+}
 
 static void drop(struct fixture *f, const char *file)
 {
@@ -49,7 +52,8 @@ static void only_what_changed_is_told(void **state)
     fixture_apply(&f, "a.yaml", SA("a") SA("b") SA("c"));
     fixture_expect_events(&f, "");
     /* Words, quotes and lines are no change; the line is followed. */
-    fixture_apply(&f, "a.yaml", "# words\n\n" SA("a") "kind: ServiceAccount\napiVersion: v1\nmetadata:\n  name: 'b'\n---\n" SA("c"));
+    fixture_apply(&f, "a.yaml",
+                  "# words\n\n" SA("a") "kind: ServiceAccount\napiVersion: v1\nmetadata:\n  name: 'b'\n---\n" SA("c"));
     fixture_expect_events(&f, "~ ServiceAccount default/b\n"); /* another order of keys is: digests are of the tree */
     assert_int_equal(store_get(f.store, KUBE_SERVICE_ACCOUNT, SLICE_LIT("default"), SLICE_LIT("a"))->origin.line, 3);
     assert_int_equal(store_get(f.store, KUBE_SERVICE_ACCOUNT, SLICE_LIT("default"), SLICE_LIT("c"))->origin.line, 10);
@@ -71,9 +75,9 @@ static void a_broken_document_keeps_its_last_good_version(void **state)
     /* b breaks; a changes, c goes, d comes: all but b happens. */
     fixture_apply(&f, "a.yaml", SA_NEW("a") SA_BROKEN("b") SA("d"));
     fixture_expect_events(&f, "~ ServiceAccount default/a\n+ ServiceAccount default/d\n- ServiceAccount default/c\n");
-    fixture_expect_reports(&f,
-        "error a.yaml:3: ServiceAccount default/b: metadata.labels: expected a map of texts, found the number 7\n"
-        "warning a.yaml: ServiceAccount default/b: the last good version (then on line 3) stays in force\n");
+    fixture_expect_reports(
+        &f, "error a.yaml:3: ServiceAccount default/b: metadata.labels: expected a map of texts, found the number 7\n"
+            "warning a.yaml: ServiceAccount default/b: the last good version (then on line 3) stays in force\n");
     assert_int_equal(directory_counts(f.directory).broken, 1);
     /* Repaired as it was: nothing to tell. */
     fixture_apply(&f, "a.yaml", SA_NEW("a") SA("b") SA("d"));
@@ -82,8 +86,8 @@ static void a_broken_document_keeps_its_last_good_version(void **state)
     /* Broken from the start: there is nothing to keep. */
     fixture_apply(&f, "b.yaml", SA_BROKEN("x") SA("k"));
     fixture_expect_events(&f, "+ ServiceAccount default/k\n");
-    fixture_expect_reports(&f,
-        "error b.yaml:1: ServiceAccount default/x: metadata.labels: expected a map of texts, found the number 7\n");
+    fixture_expect_reports(
+        &f, "error b.yaml:1: ServiceAccount default/x: metadata.labels: expected a map of texts, found the number 7\n");
     /* A broken one that is then removed goes. */
     fixture_apply(&f, "a.yaml", SA_NEW("a") SA_BROKEN("b") SA("d"));
     buffer_clear(&f.reports);
@@ -101,9 +105,9 @@ static void while_a_document_is_unreadable_nothing_is_removed(void **state)
     fixture_expect_events(&f, "+ ServiceAccount default/a\n+ ServiceAccount default/b\n+ ServiceAccount default/c\n");
     fixture_apply(&f, "a.yaml", SA_NEW("a") "kind: [ServiceAccount\n---\n" SA("d"));
     fixture_expect_events(&f, "~ ServiceAccount default/a\n+ ServiceAccount default/d\n");
-    fixture_expect_reports(&f,
-        "error a.yaml:3: this is not valid YAML: flow sequence without a closing bracket\n"
-        "warning a.yaml: until every document can be read, nothing that this file said before is removed\n");
+    fixture_expect_reports(
+        &f, "error a.yaml:3: this is not valid YAML: flow sequence without a closing bracket\n"
+            "warning a.yaml: until every document can be read, nothing that this file said before is removed\n");
     fixture_apply(&f, "a.yaml", SA_NEW("a") "{apiVersion: v1, kind: ServiceAccount}\n---\n" SA("d"));
     fixture_expect_events(&f, "");
     buffer_clear(&f.reports);
@@ -132,9 +136,10 @@ static void files_that_cannot_be_read_stay(void **state)
     directory_keep(f.directory, SLICE_LIT("b.yaml"), "Permission denied");
     commit(&f);
     fixture_expect_events(&f, "");
-    fixture_expect_reports(&f, "error a.yaml: cannot be read: Permission denied; what it said before stays in force\n"
-                               "error a.yaml: cannot be read: it is larger than 16 MiB; what it said before stays in force\n"
-                               "error b.yaml: cannot be read: Permission denied\n");
+    fixture_expect_reports(
+        &f, "error a.yaml: cannot be read: Permission denied; what it said before stays in force\n"
+            "error a.yaml: cannot be read: it is larger than 16 MiB; what it said before stays in force\n"
+            "error b.yaml: cannot be read: Permission denied\n");
     fixture_release(&f);
     free(large);
 }
@@ -169,9 +174,10 @@ static void duplicates_wait(void **state)
     assert_int_equal(directory_apply(f.directory, SLICE_LIT("a.yaml"), SLICE_LIT(SA_NEW("a") SA("a"))), 0);
     commit(&f);
     fixture_expect_events(&f, "+ ServiceAccount default/a\n");
-    fixture_expect_reports(&f,
-        "error a.yaml:3: ServiceAccount default/a: is here already, on line 1; this one is not used: remove one of them\n"
-        "error b.yaml:1: ServiceAccount default/a: is in a.yaml already, on line 1; this one is not used: remove one of them\n");
+    fixture_expect_reports(&f, "error a.yaml:3: ServiceAccount default/a: is here already, on line 1; this one is not "
+                               "used: remove one of them\n"
+                               "error b.yaml:1: ServiceAccount default/a: is in a.yaml already, on line 1; this one is "
+                               "not used: remove one of them\n");
     fixture_release(&f);
 }
 
@@ -224,12 +230,14 @@ static void order_survives_edits(void **state)
     for (int i = 0; i < 30; i++) {
         at = text + snprintf(text, sizeof(text), "%s", SA("a"));
         for (int j = i; j >= 0; j--)
-            at += snprintf(at, sizeof(text) - (size_t)(at - text), "{apiVersion: v1, kind: ServiceAccount, metadata: {name: n%d}}\n---\n", j);
+            at += snprintf(at, sizeof(text) - (size_t)(at - text),
+                           "{apiVersion: v1, kind: ServiceAccount, metadata: {name: n%d}}\n---\n", j);
         snprintf(at, sizeof(text) - (size_t)(at - text), "%s", SA("z"));
         fixture_apply(&f, "a.yaml", text);
     }
-    assert_names(&f, "a n29 n28 n27 n26 n25 n24 n23 n22 n21 n20 n19 n18 n17 n16 n15 n14 n13 n12 n11 n10 n9 n8 n7 n6 n5 n4 "
-                     "n3 n2 n1 n0 z");
+    assert_names(&f,
+                 "a n29 n28 n27 n26 n25 n24 n23 n22 n21 n20 n19 n18 n17 n16 n15 n14 n13 n12 n11 n10 n9 n8 n7 n6 n5 n4 "
+                 "n3 n2 n1 n0 z");
     fixture_expect_reports(&f, "");
     fixture_release(&f);
 }
@@ -239,8 +247,9 @@ static void json_files(void **state)
     struct fixture f;
 
     fixture_init(&f, false);
-    fixture_apply(&f, "a.json", "{\"apiVersion\": \"v1\", \"kind\": \"List\", \"items\": [\n"
-                                "{\"apiVersion\": \"v1\", \"kind\": \"ServiceAccount\", \"metadata\": {\"name\": \"a\"}}]}");
+    fixture_apply(&f, "a.json",
+                  "{\"apiVersion\": \"v1\", \"kind\": \"List\", \"items\": [\n"
+                  "{\"apiVersion\": \"v1\", \"kind\": \"ServiceAccount\", \"metadata\": {\"name\": \"a\"}}]}");
     fixture_expect_events(&f, "+ ServiceAccount default/a\n");
     fixture_apply(&f, "a.json", "{\"apiVersion\": \"v1\", ");
     fixture_expect_events(&f, "");
@@ -285,13 +294,15 @@ static void load_once(void **state)
     assert_int_equal(mkfifo(path, 0600), 0);
     write_file(dir, "b.yaml", SA("b") SA_BROKEN("bad"));
     write_file(dir, "a.yml", SA("a"));
-    write_file(dir, "c.json", "{\"apiVersion\": \"v1\", \"kind\": \"ServiceAccount\", \"metadata\": {\"name\": \"c\"}}");
+    write_file(dir, "c.json",
+               "{\"apiVersion\": \"v1\", \"kind\": \"ServiceAccount\", \"metadata\": {\"name\": \"c\"}}");
     write_file(dir, "sub/d.yaml", SA("d"));
     write_file(dir, ".hidden.yaml", SA("hidden"));
     write_file(dir, "notes.txt", "not ours");
     fixture_init(&f, false);
     assert_int_equal(directory_load(dir, &f.reporter, &store, &msg), 0);
-    fixture_expect_reports(&f,
+    fixture_expect_reports(
+        &f,
         "error b.yaml:3: ServiceAccount default/bad: metadata.labels: expected a map of texts, found the number 7\n");
     assert_true(store_is_synced(store));
     assert_int_equal(store_all(store, KUBE_SERVICE_ACCOUNT).count, 4);

@@ -13,8 +13,8 @@
 #include "base/limits.h"
 #include "base/map.h"
 
-#define WATCHED                                                                                             \
-    (IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_CREATE | IN_DELETE | IN_DELETE_SELF |    \
+#define WATCHED                                                                                                        \
+    (IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_CREATE | IN_DELETE | IN_DELETE_SELF |               \
      IN_MOVE_SELF | IN_ATTRIB | IN_ONLYDIR)
 
 /* A folder that inotify watches; the first is the directory itself, with the name "". */
@@ -106,7 +106,7 @@ static int add_folder(struct directory_watch *watch, const char *name)
     wd = inotify_add_watch(watch->fd, full, WATCHED);
     if (wd < 0)
         return errno == ENOSPC ? -EMFILE : -errno; /* fs.inotify.max_user_watches; not about disks */
-    if (find_folder(watch, wd)) /* two names for one folder */
+    if (find_folder(watch, wd))                    /* two names for one folder */
         return 0;
     folder = calloc(1, sizeof(*folder));
     if (!folder)

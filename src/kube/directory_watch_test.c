@@ -28,7 +28,10 @@ struct world {
     char top[40], dir[60]; /* the directory is inside `top`, so that it can be moved away */
 };
 
-static int64_t world_now(struct sys *sys) { return CONTAINER_OF(sys, struct world, sys)->now_ns; }
+static int64_t world_now(struct sys *sys)
+{
+    return CONTAINER_OF(sys, struct world, sys)->now_ns;
+}
 
 static void in(const struct world *w, const char *name, char path[300])
 {
@@ -62,7 +65,7 @@ static void put_file(const struct world *w, const char *name, const char *text)
     move(w, ".new", name);
 }
 
-static void delete(const struct world *w, const char *name)
+static void delete (const struct world *w, const char *name)
 {
     char path[300];
 
@@ -102,7 +105,8 @@ static void world_init(struct world *w)
     assert_int_equal(loop_init(&w->loop, &w->sys, 16), 0);
     fixture_init(&w->f, false);
     put_file(w, "a.yaml", SA("a"));
-    assert_int_equal(directory_watch_new(&w->loop, w->f.directory, w->f.store, w->dir, &w->f.reporter, &w->watch, &msg), 0);
+    assert_int_equal(directory_watch_new(&w->loop, w->f.directory, w->f.store, w->dir, &w->f.reporter, &w->watch, &msg),
+                     0);
     assert_true(store_is_synced(w->f.store));
     fixture_expect_events(&w->f, "+ ServiceAccount default/a\n");
     pass(w, 0);
@@ -136,7 +140,7 @@ static void renames_and_removals_are_taken_up_when_it_is_quiet(void **state)
     move(&w, "b.yaml", "c.yaml");
     pass(&w, DIRECTORY_QUIET_NS);
     fixture_expect_events(&w.f, "~ ServiceAccount default/b\n");
-    delete(&w, "c.yaml");
+    delete (&w, "c.yaml");
     pass(&w, DIRECTORY_QUIET_NS);
     fixture_expect_events(&w.f, "- ServiceAccount default/b\n");
     write_file(&w, "notes.txt", "x");
@@ -221,9 +225,9 @@ static void folders_come_and_go(void **state)
     put_file(&w, "other/c.yaml", SA("c"));
     pass(&w, DIRECTORY_QUIET_NS);
     fixture_expect_events(&w.f, "+ ServiceAccount default/c\n");
-    delete(&w, "other/b.yaml");
-    delete(&w, "other/c.yaml");
-    delete(&w, "other");
+    delete (&w, "other/b.yaml");
+    delete (&w, "other/c.yaml");
+    delete (&w, "other");
     pass(&w, DIRECTORY_QUIET_NS);
     fixture_expect_events(&w.f, "- ServiceAccount default/b\n- ServiceAccount default/c\n");
     world_release(&w);
@@ -265,8 +269,10 @@ static void a_directory_that_is_gone_stays_in_force(void **state)
     pass(&w, DIRECTORY_QUIET_NS);
     pass(&w, 3 * DIRECTORY_LOOK_NS);
     fixture_expect_events(&w.f, "");
-    snprintf(want, sizeof(want), "error %s: cannot be read; what it said before stays in force until it is back: No such "
-                                 "file or directory\n", w.dir);
+    snprintf(want, sizeof(want),
+             "error %s: cannot be read; what it said before stays in force until it is back: No such "
+             "file or directory\n",
+             w.dir);
     fixture_expect_reports(&w.f, want);
     /* Made anew, with something else in it. */
     assert_int_equal(mkdir(w.dir, 0700), 0);
@@ -297,9 +303,9 @@ static void broken_files_are_reported(void **state)
     put_file(&w, "a.yaml", "{apiVersion: v1, kind: ServiceAccount, metadata: {name: a, labels: 7}}\n");
     pass(&w, DIRECTORY_QUIET_NS);
     fixture_expect_events(&w.f, "");
-    fixture_expect_reports(&w.f,
-        "error a.yaml:1: ServiceAccount default/a: metadata.labels: expected a map of texts, found the number 7\n"
-        "warning a.yaml: ServiceAccount default/a: the last good version (then on line 1) stays in force\n");
+    fixture_expect_reports(
+        &w.f, "error a.yaml:1: ServiceAccount default/a: metadata.labels: expected a map of texts, found the number 7\n"
+              "warning a.yaml: ServiceAccount default/a: the last good version (then on line 1) stays in force\n");
     world_release(&w);
 }
 

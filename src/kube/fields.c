@@ -25,8 +25,8 @@ static void format_path(const struct path *path, struct buffer *out)
     buffer_add(out, path->name);
 }
 
-void decoder_complain(struct decoder *decoder, enum report_severity severity, const struct path *path,
-                      const char *name, int line, int column, const char *format, ...)
+void decoder_complain(struct decoder *decoder, enum report_severity severity, const struct path *path, const char *name,
+                      int line, int column, const char *format, ...)
 {
     struct path leaf = {path, slice_str(name), 0};
     struct buffer field;
@@ -41,9 +41,13 @@ void decoder_complain(struct decoder *decoder, enum report_severity severity, co
     va_end(args);
     buffer_init(&field, 1024);
     format_path(name ? &leaf : path, &field);
-    decoder->reporter->report(decoder->reporter, &(struct report){
-        .severity = severity, .file = decoder->file, .line = line, .column = column, .object = decoder->object,
-        .field = buffer_slice(&field), .reason = slice_str(reason)});
+    decoder->reporter->report(decoder->reporter, &(struct report){.severity = severity,
+                                                                  .file = decoder->file,
+                                                                  .line = line,
+                                                                  .column = column,
+                                                                  .object = decoder->object,
+                                                                  .field = buffer_slice(&field),
+                                                                  .reason = slice_str(reason)});
     buffer_release(&field);
 }
 

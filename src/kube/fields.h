@@ -80,11 +80,10 @@ void fields_decode(struct decoder *decoder, const struct path *path, const struc
                    const struct yaml_node *node, void *at);
 
 /* Reports about `path`.`name`; `name` and `path` may be NULL. */
-void decoder_complain(struct decoder *decoder, enum report_severity severity, const struct path *path,
-                      const char *name, int line, int column, const char *format, ...)
-    __attribute__((format(printf, 7, 8)));
+void decoder_complain(struct decoder *decoder, enum report_severity severity, const struct path *path, const char *name,
+                      int line, int column, const char *format, ...) __attribute__((format(printf, 7, 8)));
 /* An error at a node. */
-#define decoder_error(decoder, path, name, node, ...)                                                       \
+#define decoder_error(decoder, path, name, node, ...)                                                                  \
     decoder_complain((decoder), REPORT_ERROR, (path), (name), (node)->line, (node)->column, __VA_ARGS__)
 /* A copy in the object's arena; notes when there is no memory. */
 struct slice decoder_copy(struct decoder *decoder, struct slice text);
@@ -99,22 +98,22 @@ int quantity_parse(struct slice text, int64_t *ret_milli);
 int time_parse(struct slice text, int64_t *ret_ns);
 int port_range_parse(struct slice text, struct kube_port_range *ret_range);
 
-#define FIELD(key, kind, type_, member, ...)                                                                \
-    {                                                                                                       \
-        .name = (key), .type = FIELD_##kind, .offset = offsetof(struct type_, member), __VA_ARGS__          \
+#define FIELD(key, kind, type_, member, ...)                                                                           \
+    {                                                                                                                  \
+        .name = (key), .type = FIELD_##kind, .offset = offsetof(struct type_, member), __VA_ARGS__                     \
     }
-#define FIELDS(key, kind, type_, member, counter, ...)                                                      \
-    {                                                                                                       \
-        .name = (key), .type = FIELD_##kind, .offset = offsetof(struct type_, member),                      \
-        .count_offset = offsetof(struct type_, counter), .list = true, __VA_ARGS__                   \
+#define FIELDS(key, kind, type_, member, counter, ...)                                                                 \
+    {                                                                                                                  \
+        .name = (key), .type = FIELD_##kind, .offset = offsetof(struct type_, member),                                 \
+        .count_offset = offsetof(struct type_, counter), .list = true, __VA_ARGS__                                     \
     }
 /* Fields of an inner map that go into the same struct. */
-#define INSIDE(key, inner, ...)                                                                             \
-    {                                                                                                       \
-        .name = (key), .type = FIELD_STRUCT, .shape = &(inner), __VA_ARGS__                                 \
+#define INSIDE(key, inner, ...)                                                                                        \
+    {                                                                                                                  \
+        .name = (key), .type = FIELD_STRUCT, .shape = &(inner), __VA_ARGS__                                            \
     }
-#define SHAPE(type_, table, ...)                                                                            \
-    {                                                                                                       \
-        .size = sizeof(struct type_), .fields = (table), .field_count = sizeof(table) / sizeof((table)[0]), \
-        __VA_ARGS__                                                                                         \
+#define SHAPE(type_, table, ...)                                                                                       \
+    {                                                                                                                  \
+        .size = sizeof(struct type_), .fields = (table), .field_count = sizeof(table) / sizeof((table)[0]),            \
+        __VA_ARGS__                                                                                                    \
     }

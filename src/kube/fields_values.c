@@ -151,6 +151,7 @@ int time_parse(struct slice text, int64_t *ret_ns)
     fraction = take_fraction(&rest);
     if (parse_zone(rest, &zone) < 0)
         return -EINVAL;
-    *ret_ns = (days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - zone) * NS_PER_S + fraction;
+    *ret_ns =
+        (days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - zone) * NS_PER_S + fraction;
     return 0;
 }

@@ -20,7 +20,10 @@ static void on_change(struct subscriber *subscriber, const struct kube_object *o
     struct fixture *fixture = CONTAINER_OF(subscriber, struct fixture, subscriber);
     const struct kube_object *any = new ? new : old;
 
-    buffer_printf(&fixture->events, "%c %.*s %.*s%s%.*s%s\n", !old ? '+' : !new ? '-' : '~',
+    buffer_printf(&fixture->events, "%c %.*s %.*s%s%.*s%s\n",
+                  !old   ? '+'
+                  : !new ? '-'
+                         : '~',
                   SLICE_ARGS(kube_kind_name(any->kind)), SLICE_ARGS(any->namespace_), any->namespace_.len ? "/" : "",
                   SLICE_ARGS(any->name), any->derived ? " (derived)" : "");
 }
@@ -65,6 +68,12 @@ static void expect(struct buffer *buffer, const char *text)
     buffer_clear(buffer);
 }
 
-void fixture_expect_events(struct fixture *fixture, const char *text) { expect(&fixture->events, text); }
+void fixture_expect_events(struct fixture *fixture, const char *text)
+{
+    expect(&fixture->events, text);
+}
 
-void fixture_expect_reports(struct fixture *fixture, const char *text) { expect(&fixture->reports, text); }
+void fixture_expect_reports(struct fixture *fixture, const char *text)
+{
+    expect(&fixture->reports, text);
+}

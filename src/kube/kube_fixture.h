@@ -7,7 +7,7 @@
 
 struct fixture {
     struct store *store;
-    struct derive *derive;       /* NULL unless asked for */
+    struct derive *derive; /* NULL unless asked for */
     struct directory *directory;
     struct reporter reporter;
     struct subscriber subscriber;

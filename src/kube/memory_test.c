@@ -33,20 +33,32 @@ static bool allowed(void)
     return false;
 }
 
-void *__wrap_malloc(size_t size) { return allowed() ? __real_malloc(size) : NULL; }
-void *__wrap_calloc(size_t count, size_t size) { return allowed() ? __real_calloc(count, size) : NULL; }
-void *__wrap_realloc(void *memory, size_t size) { return allowed() ? __real_realloc(memory, size) : NULL; }
+void *__wrap_malloc(size_t size)
+{
+    return allowed() ? __real_malloc(size) : NULL;
+}
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return allowed() ? __real_calloc(count, size) : NULL;
+}
+void *__wrap_realloc(void *memory, size_t size)
+{
+    return allowed() ? __real_realloc(memory, size) : NULL;
+}
 
 #define NEXT "\n---\n"
-#define SERVICE(address)                                                                                    \
-    "{apiVersion: v1, kind: Service, metadata: {name: web, namespace: prod}, spec: {clusterIP: " address ", selector: " \
+#define SERVICE(address)                                                                                               \
+    "{apiVersion: v1, kind: Service, metadata: {name: web, namespace: prod}, spec: {clusterIP: " address               \
+    ", selector: "                                                                                                     \
     "{app: web}, ports: [{port: 80}]}}" NEXT
-#define POD(name, address)                                                                                  \
-    "{apiVersion: v1, kind: Pod, metadata: {name: " name ", namespace: prod, labels: {app: web}}, spec: {}, status: " \
+#define POD(name, address)                                                                                             \
+    "{apiVersion: v1, kind: Pod, metadata: {name: " name ", namespace: prod, labels: {app: web}}, spec: {}, status: "  \
     "{podIP: " address "}}" NEXT
-#define ROUTE                                                                                               \
-    "{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: r, namespace: prod}, spec: {parentRefs: " \
-    "[{group: core, kind: Service, name: web}, {group: core, kind: Service, name: web}], rules: [{backendRefs: [{name: a, " \
+#define ROUTE                                                                                                          \
+    "{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: r, namespace: prod}, spec: "         \
+    "{parentRefs: "                                                                                                    \
+    "[{group: core, kind: Service, name: web}, {group: core, kind: Service, name: web}], rules: [{backendRefs: "       \
+    "[{name: a, "                                                                                                      \
     "port: 1}, {name: b, port: 1}]}]}}" NEXT
 
 static const char before[] = SERVICE("10.96.0.1") POD("p1", "10.0.0.1") POD("p2", "10.0.0.2") ROUTE;
@@ -98,8 +110,9 @@ static void release(struct setup *s)
 /* libfyaml is not ours to fail; it is a shared library. */
 static void every_allocation_may_fail(void **state)
 {
-    static const char want[] = "Namespace/prod*\nService/web\nEndpointSlice/web~pod~p2~4*\nEndpointSlice/web~pod~p3~4*\n"
-                               "Pod/p2\nPod/p3\n";
+    static const char want[] =
+        "Namespace/prod*\nService/web\nEndpointSlice/web~pod~p2~4*\nEndpointSlice/web~pod~p3~4*\n"
+        "Pod/p2\nPod/p3\n";
     char first[1000], now[1000];
     long n = 0;
 

@@ -43,11 +43,20 @@ const struct kind_info kube_kinds[KUBE_KIND_COUNT] = {
 
 /* ---- kinds ---- */
 
-struct slice kube_kind_name(enum kube_kind kind) { return slice_str(kube_kinds[kind].name); }
+struct slice kube_kind_name(enum kube_kind kind)
+{
+    return slice_str(kube_kinds[kind].name);
+}
 
-struct slice kube_kind_group(enum kube_kind kind) { return slice_str(kube_kinds[kind].group); }
+struct slice kube_kind_group(enum kube_kind kind)
+{
+    return slice_str(kube_kinds[kind].group);
+}
 
-bool kube_kind_is_namespaced(enum kube_kind kind) { return kube_kinds[kind].namespaced; }
+bool kube_kind_is_namespaced(enum kube_kind kind)
+{
+    return kube_kinds[kind].namespaced;
+}
 
 int kube_kind_find(struct slice group, struct slice name, enum kube_kind *ret_kind)
 {
@@ -94,7 +103,10 @@ void kube_object_unref(const struct kube_object *object)
 
 /* ---- order ---- */
 
-static int compare_u64(uint64_t a, uint64_t b) { return a < b ? -1 : a > b; }
+static int compare_u64(uint64_t a, uint64_t b)
+{
+    return a < b ? -1 : a > b;
+}
 
 int kube_object_compare_age(const struct kube_object *a, const struct kube_object *b)
 {

@@ -47,7 +47,7 @@ enum kube_kind {
     KUBE_HTTP_ROUTE,        /* gateway.networking.k8s.io; struct kube_http_route */
     KUBE_POLICY_HTTP_ROUTE, /* policy.linkerd.io; struct kube_http_route */
     KUBE_GRPC_ROUTE,
-    KUBE_TLS_ROUTE,         /* struct kube_tcp_route */
+    KUBE_TLS_ROUTE, /* struct kube_tcp_route */
     KUBE_TCP_ROUTE,
     KUBE_EGRESS_NETWORK,
     KUBE_RATE_LIMIT_POLICY, /* HTTPLocalRateLimitPolicy */
@@ -90,19 +90,19 @@ struct kube_origin {
 struct kube_object {
     struct refcount refs;
     enum kube_kind kind;
-    struct slice version;      /* "v1beta3" */
-    struct slice namespace_;   /* empty where the kind has none */
+    struct slice version;    /* "v1beta3" */
+    struct slice namespace_; /* empty where the kind has none */
     struct slice name;
-    struct slice uid;          /* may be empty */
+    struct slice uid;              /* may be empty */
     struct slice resource_version; /* may be empty */
     struct kube_map labels, annotations;
-    int64_t created_ns;        /* creationTimestamp since 1970, or KUBE_NO_TIME */
-    int64_t deleted_ns;        /* deletionTimestamp, or KUBE_NO_TIME */
+    int64_t created_ns; /* creationTimestamp since 1970, or KUBE_NO_TIME */
+    int64_t deleted_ns; /* deletionTimestamp, or KUBE_NO_TIME */
     struct kube_owner *owners;
     size_t owner_count;
     struct kube_origin origin;
-    bool derived;              /* made by us from other objects (kube/derive.h), not written by anybody */
-    uint64_t digest[2];        /* of all that was written; equal digests: nothing changed */
+    bool derived;       /* made by us from other objects (kube/derive.h), not written by anybody */
+    uint64_t digest[2]; /* of all that was written; equal digests: nothing changed */
     struct arena arena;
 };
 
@@ -178,17 +178,17 @@ enum kube_service_type { KUBE_CLUSTER_IP, KUBE_NODE_PORT, KUBE_LOAD_BALANCER, KU
 struct kube_service_port {
     struct slice name; /* empty allowed when it is the only one */
     uint16_t port;
-    int protocol;      /* enum kube_protocol */
+    int protocol;                /* enum kube_protocol */
     struct kube_port_ref target; /* targetPort; the port itself where not written */
     struct slice app_protocol;
 };
 
 struct kube_service {
     struct kube_object meta;
-    int type;                /* enum kube_service_type */
-    struct ip *cluster_ips;  /* clusterIPs, else clusterIP; none when headless or ExternalName */
+    int type;               /* enum kube_service_type */
+    struct ip *cluster_ips; /* clusterIPs, else clusterIP; none when headless or ExternalName */
     size_t cluster_ip_count;
-    bool headless;           /* clusterIP: None */
+    bool headless; /* clusterIP: None */
     struct slice external_name;
     struct kube_service_port *ports;
     size_t port_count;
@@ -233,7 +233,7 @@ struct kube_zone_hint {
 struct kube_endpoint {
     struct slice *addresses; /* all fungible; consumers use the first */
     size_t address_count;
-    struct ip ip;            /* addresses[0]; version 0 for FQDN */
+    struct ip ip; /* addresses[0]; version 0 for FQDN */
     struct {
         int ready, serving, terminating; /* enum kube_tri; unset ready counts as true, see kube_endpoint_ready() */
     } conditions;
@@ -246,7 +246,7 @@ struct kube_endpoint {
 };
 struct kube_endpoint_slice {
     struct kube_object meta;
-    int address_type; /* enum kube_address_type */
+    int address_type;     /* enum kube_address_type */
     struct slice service; /* label kubernetes.io/service-name; empty when there is none */
     struct kube_endpoint *endpoints;
     size_t endpoint_count;
@@ -270,7 +270,7 @@ struct kube_probe_target {
     struct slice path, scheme; /* HTTP only; path is "/" where not written */
 };
 struct kube_probe {
-    int type; /* enum kube_probe_type */
+    int type;                                                      /* enum kube_probe_type */
     struct kube_probe_target *http_get, *tcp_socket, *grpc, *exec; /* the one that `type` names is not NULL */
 };
 
@@ -307,8 +307,8 @@ struct kube_pod {
         struct slice old_service_account; /* spec.serviceAccount, the former name of the field */
     } spec;
     struct {
-        int phase; /* enum kube_phase; Running where not written */
-        struct ip pod_ip, host_ip; /* version 0: none */
+        int phase;                   /* enum kube_phase; Running where not written */
+        struct ip pod_ip, host_ip;   /* version 0: none */
         struct kube_pod_ip *pod_ips; /* podIPs; podIP alone where they are not written */
         size_t pod_ip_count;
         struct kube_condition *conditions;
@@ -475,7 +475,7 @@ struct kube_network_authentication {
 
 struct kube_egress_network {
     struct kube_object meta;
-    int deny;   /* trafficPolicy: Deny (else Allow) */
+    int deny;                      /* trafficPolicy: Deny (else Allow) */
     struct kube_network *networks; /* none: everything outside the cluster */
     size_t network_count;
 };
@@ -538,8 +538,8 @@ struct kube_path_modifier {
 struct kube_redirect {
     struct slice scheme, hostname;
     struct kube_path_modifier *path; /* NULL: unchanged */
-    uint16_t port;   /* 0: not written */
-    int status_code; /* 302 where not written */
+    uint16_t port;                   /* 0: not written */
+    int status_code;                 /* 302 where not written */
 };
 enum kube_filter_type {
     KUBE_FILTER_REQUEST_HEADERS,  /* modifier */
@@ -591,7 +591,7 @@ struct kube_http_route {
 };
 
 struct kube_grpc_method {
-    int type; /* EXACT (default) or REGEX */
+    int type;                     /* EXACT (default) or REGEX */
     struct slice service, method; /* empty: any */
 };
 struct kube_grpc_match {
@@ -630,11 +630,11 @@ struct kube_tcp_route {
 /* The parents and hostnames of a route of any kind; NULL for kinds that are not routes. */
 const struct kube_route_common *kube_route_common(const struct kube_object *object);
 
-#define KUBE_CAST(type, which)                                                                              \
-    static inline const struct kube_##type *kube_##type(const struct kube_object *object)                   \
-    {                                                                                                       \
-        assert(which);                                                                                      \
-        return (const struct kube_##type *)(const void *)object;                                            \
+#define KUBE_CAST(type, which)                                                                                         \
+    static inline const struct kube_##type *kube_##type(const struct kube_object *object)                              \
+    {                                                                                                                  \
+        assert(which);                                                                                                 \
+        return (const struct kube_##type *)(const void *)object;                                                       \
     }
 KUBE_CAST(namespace, object->kind == KUBE_NAMESPACE)
 KUBE_CAST(node, object->kind == KUBE_NODE)

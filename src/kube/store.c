@@ -53,9 +53,15 @@ int store_new(uint64_t secret0, uint64_t secret1, struct store **ret_store)
     return 0;
 }
 
-static struct record *record_of(struct map_entry *entry) { return CONTAINER_OF(entry, struct record, entry); }
+static struct record *record_of(struct map_entry *entry)
+{
+    return CONTAINER_OF(entry, struct record, entry);
+}
 
-static struct bucket *bucket_of(struct map_entry *entry) { return CONTAINER_OF(entry, struct bucket, entry); }
+static struct bucket *bucket_of(struct map_entry *entry)
+{
+    return CONTAINER_OF(entry, struct bucket, entry);
+}
 
 static void drop_bucket(struct store *store, struct bucket *bucket)
 {
@@ -407,7 +413,10 @@ void store_set_synced(struct store *store)
 
 /* ---- looking up ---- */
 
-bool store_is_synced(const struct store *store) { return store->synced; }
+bool store_is_synced(const struct store *store)
+{
+    return store->synced;
+}
 
 const struct kube_object *store_get(const struct store *store, enum kube_kind kind, struct slice namespace_,
                                     struct slice name)

@@ -73,24 +73,24 @@ struct kube_set store_all(const struct store *store, enum kube_kind kind);
 struct kube_set store_in(const struct store *store, enum kube_kind kind, struct slice namespace_);
 
 enum store_ip_index {
-    STORE_SERVICES_BY_IP,      /* a clusterIP; more than one object is a conflict, the first is the oldest */
-    STORE_PODS_BY_IP,          /* podIPs of pods that have not ended; host-network pods too */
-    STORE_PODS_BY_HOST_IP,     /* hostIP, for host ports */
-    STORE_WORKLOADS_BY_IP      /* ExternalWorkloads */
+    STORE_SERVICES_BY_IP,  /* a clusterIP; more than one object is a conflict, the first is the oldest */
+    STORE_PODS_BY_IP,      /* podIPs of pods that have not ended; host-network pods too */
+    STORE_PODS_BY_HOST_IP, /* hostIP, for host ports */
+    STORE_WORKLOADS_BY_IP  /* ExternalWorkloads */
 };
 struct kube_set store_by_ip(const struct store *store, enum store_ip_index index, struct ip ip);
 
 enum store_name_index {
-    STORE_SLICES_OF_SERVICE,         /* namespace, Service: EndpointSlices, given and derived */
-    STORE_PODS_ON_NODE,              /* "", Node */
-    STORE_PODS_OF_SERVICE_ACCOUNT,   /* namespace, ServiceAccount */
-    STORE_ROUTES_OF_SERVICE,         /* namespace, Service that is a parent: routes of every kind, of every namespace */
-    STORE_ROUTES_OF_SERVER,          /* namespace, Server that is a parent */
-    STORE_ROUTES_OF_EGRESS_NETWORK,  /* namespace, EgressNetwork that is a parent */
-    STORE_ROUTES_TO_SERVICE,         /* namespace, Service that is a backend */
-    STORE_POLICIES_OF_SERVER,        /* namespace, Server: AuthorizationPolicies and rate limits that target it */
-    STORE_POLICIES_OF_ROUTE,         /* namespace, HTTPRoute or GRPCRoute (compare target.kind and group) */
-    STORE_POLICIES_OF_NAMESPACE      /* namespace, "": AuthorizationPolicies that target the namespace */
+    STORE_SLICES_OF_SERVICE,        /* namespace, Service: EndpointSlices, given and derived */
+    STORE_PODS_ON_NODE,             /* "", Node */
+    STORE_PODS_OF_SERVICE_ACCOUNT,  /* namespace, ServiceAccount */
+    STORE_ROUTES_OF_SERVICE,        /* namespace, Service that is a parent: routes of every kind, of every namespace */
+    STORE_ROUTES_OF_SERVER,         /* namespace, Server that is a parent */
+    STORE_ROUTES_OF_EGRESS_NETWORK, /* namespace, EgressNetwork that is a parent */
+    STORE_ROUTES_TO_SERVICE,        /* namespace, Service that is a backend */
+    STORE_POLICIES_OF_SERVER,       /* namespace, Server: AuthorizationPolicies and rate limits that target it */
+    STORE_POLICIES_OF_ROUTE,        /* namespace, HTTPRoute or GRPCRoute (compare target.kind and group) */
+    STORE_POLICIES_OF_NAMESPACE     /* namespace, "": AuthorizationPolicies that target the namespace */
 };
 struct kube_set store_by_name(const struct store *store, enum store_name_index index, struct slice namespace_,
                               struct slice name);

@@ -10,7 +10,10 @@ struct emitter {
     int error;
 };
 
-static void add_byte(struct store_key *key, int byte) { key->bytes[key->len++] = (char)byte; }
+static void add_byte(struct store_key *key, int byte)
+{
+    key->bytes[key->len++] = (char)byte;
+}
 
 static void add_bytes(struct store_key *key, struct slice bytes)
 {
@@ -39,7 +42,10 @@ struct store_key store_key_object(enum kube_kind kind, struct slice namespace_, 
     return make(FAMILY_OBJECT, kind, namespace_, name);
 }
 
-struct store_key store_key_all(enum kube_kind kind) { return make(FAMILY_ALL, kind, SLICE_NULL, SLICE_NULL); }
+struct store_key store_key_all(enum kube_kind kind)
+{
+    return make(FAMILY_ALL, kind, SLICE_NULL, SLICE_NULL);
+}
 
 struct store_key store_key_in(enum kube_kind kind, struct slice namespace_)
 {
@@ -87,9 +93,15 @@ static void pod_keys(struct emitter *e, const struct kube_pod *pod)
     emit_ip(e, STORE_PODS_BY_HOST_IP, pod->status.host_ip);
 }
 
-static bool is_core(struct slice group) { return !group.len || slice_eq_nocase(group, SLICE_LIT("core")); }
+static bool is_core(struct slice group)
+{
+    return !group.len || slice_eq_nocase(group, SLICE_LIT("core"));
+}
 
-static bool is_policy(struct slice group) { return slice_eq_nocase(group, SLICE_LIT("policy.linkerd.io")); }
+static bool is_policy(struct slice group)
+{
+    return slice_eq_nocase(group, SLICE_LIT("policy.linkerd.io"));
+}
 
 static void parent_keys(struct emitter *e, const struct kube_ref *ref)
 {

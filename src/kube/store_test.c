@@ -36,13 +36,18 @@ static void objects_are_found(void **state)
     struct fixture f;
 
     fixture_init(&f, false);
-    fixture_apply(&f, "a.yaml",
-        "{apiVersion: v1, kind: Service, metadata: {name: web, namespace: prod}, spec: {clusterIP: 10.96.0.1, clusterIPs: [10.96.0.1, 'fd00::1']}}\n---\n"
+    fixture_apply(
+        &f, "a.yaml",
+        "{apiVersion: v1, kind: Service, metadata: {name: web, namespace: prod}, spec: {clusterIP: 10.96.0.1, "
+        "clusterIPs: [10.96.0.1, 'fd00::1']}}\n---\n"
         "{apiVersion: v1, kind: Service, metadata: {name: api, namespace: prod}, spec: {clusterIP: 10.96.0.2}}\n---\n"
         "{apiVersion: v1, kind: Service, metadata: {name: web, namespace: test}, spec: {clusterIP: 10.96.0.1}}\n---\n"
-        "{apiVersion: v1, kind: Pod, metadata: {name: web-0, namespace: prod}, spec: {nodeName: n1}, status: {podIP: 10.0.0.1, hostIP: 192.168.0.1}}\n---\n"
-        "{apiVersion: v1, kind: Pod, metadata: {name: web-1, namespace: prod}, spec: {nodeName: n1, serviceAccountName: sa}, status: {podIP: 10.0.0.2, hostIP: 192.168.0.1}}\n---\n"
-        "{apiVersion: v1, kind: Pod, metadata: {name: old, namespace: prod}, spec: {nodeName: n1}, status: {podIP: 10.0.0.1, phase: Failed}}\n---\n"
+        "{apiVersion: v1, kind: Pod, metadata: {name: web-0, namespace: prod}, spec: {nodeName: n1}, status: {podIP: "
+        "10.0.0.1, hostIP: 192.168.0.1}}\n---\n"
+        "{apiVersion: v1, kind: Pod, metadata: {name: web-1, namespace: prod}, spec: {nodeName: n1, "
+        "serviceAccountName: sa}, status: {podIP: 10.0.0.2, hostIP: 192.168.0.1}}\n---\n"
+        "{apiVersion: v1, kind: Pod, metadata: {name: old, namespace: prod}, spec: {nodeName: n1}, status: {podIP: "
+        "10.0.0.1, phase: Failed}}\n---\n"
         "{apiVersion: v1, kind: Node, metadata: {name: n1}}\n");
     fixture_expect_reports(&f, "");
     fixture_expect_events(&f, "+ Service prod/web\n+ Service prod/api\n+ Service test/web\n+ Pod prod/web-0\n"
@@ -60,11 +65,13 @@ static void objects_are_found(void **state)
     assert_set(store_by_ip(f.store, STORE_PODS_BY_IP, ip("10.0.0.1")), "web-0");
     assert_set(store_by_ip(f.store, STORE_PODS_BY_HOST_IP, ip("192.168.0.1")), "web-0 web-1");
     assert_set(store_by_name(f.store, STORE_PODS_ON_NODE, SLICE_NULL, SLICE_LIT("n1")), "web-0 web-1 old");
-    assert_set(store_by_name(f.store, STORE_PODS_OF_SERVICE_ACCOUNT, SLICE_LIT("prod"), SLICE_LIT("default")), "web-0 old");
+    assert_set(store_by_name(f.store, STORE_PODS_OF_SERVICE_ACCOUNT, SLICE_LIT("prod"), SLICE_LIT("default")),
+               "web-0 old");
     assert_set(store_by_name(f.store, STORE_PODS_OF_SERVICE_ACCOUNT, SLICE_LIT("prod"), SLICE_LIT("sa")), "web-1");
 
     /* An object that changes leaves its old keys. */
-    fixture_apply(&f, "a.yaml",
+    fixture_apply(
+        &f, "a.yaml",
         "{apiVersion: v1, kind: Service, metadata: {name: web, namespace: prod}, spec: {clusterIP: 10.96.0.9}}\n");
     fixture_expect_events(&f, "~ Service prod/web\n- Service prod/api\n- Service test/web\n- Pod prod/web-0\n"
                               "- Pod prod/web-1\n- Pod prod/old\n- Node n1\n");
@@ -75,25 +82,46 @@ static void objects_are_found(void **state)
     fixture_release(&f);
 }
 
-#define ROUTE(name, spec) "{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: " name ", namespace: prod}, spec: " spec "}\n---\n"
+#define ROUTE(name, spec)                                                                                              \
+    "{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: " name                               \
+    ", namespace: prod}, spec: " spec "}\n---\n"
 
 static void references_are_found_from_their_targets(void **state)
 {
     struct fixture f;
 
     fixture_init(&f, false);
-    fixture_apply(&f, "a.yaml",
-        ROUTE("r1", "{parentRefs: [{group: core, kind: Service, name: web}], rules: [{backendRefs: [{name: v1, port: 80}, {name: v1, port: 81}, {name: v2, namespace: test, port: 80}]}]}")
-        ROUTE("r2", "{parentRefs: [{group: '', kind: Service, name: web, namespace: other}, {group: core, kind: Service, name: web}]}")
-        "{apiVersion: policy.linkerd.io/v1beta3, kind: HTTPRoute, metadata: {name: r3, namespace: prod}, spec: {parentRefs: [{kind: Server, name: srv}]}}\n---\n"
-        "{apiVersion: gateway.networking.k8s.io/v1, kind: GRPCRoute, metadata: {name: r4, namespace: prod}, spec: {parentRefs: [{group: core, kind: Service, name: web}], rules: [{backendRefs: [{name: v1, port: 80}]}]}}\n---\n"
-        "{apiVersion: gateway.networking.k8s.io/v1alpha2, kind: TCPRoute, metadata: {name: r5, namespace: prod}, spec: {parentRefs: [{group: policy.linkerd.io, kind: EgressNetwork, name: out}]}}\n---\n"
-        "{apiVersion: policy.linkerd.io/v1alpha1, kind: AuthorizationPolicy, metadata: {name: p1, namespace: prod}, spec: {targetRef: {group: policy.linkerd.io, kind: Server, name: srv}, requiredAuthenticationRefs: []}}\n---\n"
-        "{apiVersion: policy.linkerd.io/v1alpha1, kind: AuthorizationPolicy, metadata: {name: p2, namespace: prod}, spec: {targetRef: {kind: Namespace, name: prod}, requiredAuthenticationRefs: []}}\n---\n"
-        "{apiVersion: policy.linkerd.io/v1alpha1, kind: AuthorizationPolicy, metadata: {name: p3, namespace: prod}, spec: {targetRef: {kind: Namespace, name: other}, requiredAuthenticationRefs: []}}\n---\n"
-        "{apiVersion: policy.linkerd.io/v1alpha1, kind: AuthorizationPolicy, metadata: {name: p4, namespace: prod}, spec: {targetRef: {group: policy.linkerd.io, kind: HTTPRoute, name: r3}, requiredAuthenticationRefs: []}}\n---\n"
-        "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: s1, namespace: prod, labels: {kubernetes.io/service-name: web}}, addressType: IPv4, endpoints: []}\n---\n"
-        "{apiVersion: workload.linkerd.io/v1beta1, kind: ExternalWorkload, metadata: {name: vm, namespace: prod}, spec: {meshTLS: {identity: i, serverName: s}, workloadIPs: [{ip: 10.1.0.1}]}}\n");
+    fixture_apply(
+        &f, "a.yaml",
+        ROUTE("r1", "{parentRefs: [{group: core, kind: Service, name: web}], rules: [{backendRefs: [{name: v1, port: "
+                    "80}, {name: v1, port: 81}, {name: v2, namespace: test, port: 80}]}]}") ROUTE(
+            "r2",
+            "{parentRefs: [{group: '', kind: Service, name: web, namespace: other}, {group: core, kind: Service, name: "
+            "web}]}") "{apiVersion: policy.linkerd.io/v1beta3, kind: HTTPRoute, metadata: {name: r3, namespace: prod}, "
+                      "spec: {parentRefs: [{kind: Server, name: srv}]}}\n---\n"
+                      "{apiVersion: gateway.networking.k8s.io/v1, kind: GRPCRoute, metadata: {name: r4, namespace: "
+                      "prod}, spec: {parentRefs: [{group: core, kind: Service, name: web}], rules: [{backendRefs: "
+                      "[{name: v1, port: 80}]}]}}\n---\n"
+                      "{apiVersion: gateway.networking.k8s.io/v1alpha2, kind: TCPRoute, metadata: {name: r5, "
+                      "namespace: prod}, spec: {parentRefs: [{group: policy.linkerd.io, kind: EgressNetwork, name: "
+                      "out}]}}\n---\n"
+                      "{apiVersion: policy.linkerd.io/v1alpha1, kind: AuthorizationPolicy, metadata: {name: p1, "
+                      "namespace: prod}, spec: {targetRef: {group: policy.linkerd.io, kind: Server, name: srv}, "
+                      "requiredAuthenticationRefs: []}}\n---\n"
+                      "{apiVersion: policy.linkerd.io/v1alpha1, kind: AuthorizationPolicy, metadata: {name: p2, "
+                      "namespace: prod}, spec: {targetRef: {kind: Namespace, name: prod}, requiredAuthenticationRefs: "
+                      "[]}}\n---\n"
+                      "{apiVersion: policy.linkerd.io/v1alpha1, kind: AuthorizationPolicy, metadata: {name: p3, "
+                      "namespace: prod}, spec: {targetRef: {kind: Namespace, name: other}, requiredAuthenticationRefs: "
+                      "[]}}\n---\n"
+                      "{apiVersion: policy.linkerd.io/v1alpha1, kind: AuthorizationPolicy, metadata: {name: p4, "
+                      "namespace: prod}, spec: {targetRef: {group: policy.linkerd.io, kind: HTTPRoute, name: r3}, "
+                      "requiredAuthenticationRefs: []}}\n---\n"
+                      "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: s1, namespace: prod, "
+                      "labels: {kubernetes.io/service-name: web}}, addressType: IPv4, endpoints: []}\n---\n"
+                      "{apiVersion: workload.linkerd.io/v1beta1, kind: ExternalWorkload, metadata: {name: vm, "
+                      "namespace: prod}, spec: {meshTLS: {identity: i, serverName: s}, workloadIPs: [{ip: "
+                      "10.1.0.1}]}}\n");
     fixture_expect_reports(&f, "");
     assert_set(store_by_name(f.store, STORE_ROUTES_OF_SERVICE, SLICE_LIT("prod"), SLICE_LIT("web")), "r1 r2 r4");
     assert_set(store_by_name(f.store, STORE_ROUTES_OF_SERVICE, SLICE_LIT("other"), SLICE_LIT("web")), "r2");
@@ -149,7 +177,8 @@ static void watcher_synced(struct subscriber *subscriber)
 static void subscribers_hear_of_their_kinds(void **state)
 {
     struct fixture f;
-    struct watcher early = {.subscriber = {.kinds = STORE_KIND(KUBE_SERVICE_ACCOUNT), .on_change = watcher_changed,
+    struct watcher early = {.subscriber = {.kinds = STORE_KIND(KUBE_SERVICE_ACCOUNT),
+                                           .on_change = watcher_changed,
                                            .on_synced = watcher_synced}};
     struct watcher leaver = early, late = early, other = early;
 
@@ -235,7 +264,8 @@ static void kinds_have_names(void **state)
     enum kube_kind kind;
 
     for (int i = 0; i < KUBE_KIND_COUNT; i++) {
-        assert_int_equal(kube_kind_find(kube_kind_group((enum kube_kind)i), kube_kind_name((enum kube_kind)i), &kind), 0);
+        assert_int_equal(kube_kind_find(kube_kind_group((enum kube_kind)i), kube_kind_name((enum kube_kind)i), &kind),
+                         0);
         assert_int_equal(kind, i);
     }
     assert_int_not_equal(kube_kind_find(SLICE_LIT("apps"), SLICE_LIT("Service"), &kind), 0);

@@ -86,7 +86,10 @@ static int keyset_init(struct keyset *set, const struct yaml_node *map, size_t m
     return set->slots ? 0 : -ENOMEM;
 }
 
-static void keyset_release(struct keyset *set) { free(set->slots); }
+static void keyset_release(struct keyset *set)
+{
+    free(set->slots);
+}
 
 static struct yaml_item **keyset_slot(const struct keyset *set, struct slice key)
 {
@@ -120,8 +123,8 @@ static int add_weight(struct builder *b, struct yaml_node *to, const struct yaml
 {
     to->weight += child->weight;
     if (to->weight > LIMIT_YAML_NODES)
-        return fail(b, -ENOBUFS, child->line, child->column,
-                    "more than %d values in one document, aliases written out", LIMIT_YAML_NODES);
+        return fail(b, -ENOBUFS, child->line, child->column, "more than %d values in one document, aliases written out",
+                    LIMIT_YAML_NODES);
     return 0;
 }
 
@@ -260,7 +263,8 @@ static int check_keys(struct builder *b, struct frame *frame, struct keyset *set
         struct yaml_item *same = keyset_find(set, item->key, item);
 
         if (same)
-            return fail(b, -EINVAL, item->key_line, 1, "the key \"%.*s\" is here already, on line %d; remove one of them",
+            return fail(b, -EINVAL, item->key_line, 1,
+                        "the key \"%.*s\" is here already, on line %d; remove one of them",
                         SLICE_ARGS(slice_take(item->key, 100)), same->key_line);
         keyset_add(set, item);
     }
@@ -574,7 +578,9 @@ static int check_bytes(struct builder *b, struct slice text)
     return 0;
 }
 
-static void say_nothing(struct fy_diag *diag, void *user, const char *text, size_t len) {}
+static void say_nothing(struct fy_diag *diag, void *user, const char *text, size_t len)
+{
+}
 
 int yaml_parse(struct arena *arena, struct slice text, int first_line, enum yaml_syntax syntax,
                struct yaml_node **ret_root, struct yaml_problem *ret_problem)
@@ -605,65 +611,4 @@ int yaml_parse(struct arena *arena, struct slice text, int first_line, enum yaml
         *ret_root = b->root && b->root->kind == YAML_NULL ? NULL : b->root;
     free(b);
     return r;
-}
-
-/* ---- the tree ---- */
-
-const struct yaml_node *yaml_get(const struct yaml_node *node, struct slice key)
-{
-    if (!node || node->kind != YAML_MAP)
-        return NULL;
-    for (const struct yaml_item *item = node->items; item; item = item->next)
-        if (slice_eq(item->key, key))
-            return item->value;
-    return NULL;
-}
-
-const char *yaml_kind_name(enum yaml_kind kind)
-{
-    static const char *const names[] = {
-        [YAML_NULL] = "nothing",     [YAML_BOOLEAN] = "a boolean", [YAML_INTEGER] = "a number",
-        [YAML_NUMBER] = "a number",  [YAML_STRING] = "a text",     [YAML_LIST] = "a list",
-        [YAML_MAP] = "a map",
-    };
-
-    return names[kind];
-}
-
-static void mix(uint64_t digest[2], const void *bytes, size_t len)
-{
-    digest[0] = siphash13(bytes, len, digest[0], 0x6b756265);
-    digest[1] = siphash13(bytes, len, digest[1], 0x79616d6c);
-}
-
-void yaml_digest(const struct yaml_node *node, uint64_t ret_digest[2])
-{
-    uint64_t digest[2] = {(uint64_t)node->kind, node->count};
-
-    switch (node->kind) {
-    case YAML_NULL:
-        break;
-    case YAML_BOOLEAN:
-        mix(digest, &node->boolean, sizeof(node->boolean));
-        break;
-    case YAML_INTEGER:
-        mix(digest, &node->integer, sizeof(node->integer));
-        break;
-    case YAML_NUMBER:
-    case YAML_STRING:
-        mix(digest, node->text.ptr, node->text.len);
-        break;
-    case YAML_LIST:
-    case YAML_MAP:
-        for (const struct yaml_item *item = node->items; item; item = item->next) {
-            uint64_t below[2];
-
-            yaml_digest(item->value, below);
-            mix(digest, item->key.ptr, item->key.len);
-            mix(digest, below, sizeof(below));
-        }
-    }
-    mix(digest, &node->kind, sizeof(node->kind));
-    ret_digest[0] = digest[0];
-    ret_digest[1] = digest[1];
 }

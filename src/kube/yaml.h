@@ -49,14 +49,14 @@ struct yaml_item {
 
 struct yaml_node {
     enum yaml_kind kind;
-    int line, column;         /* 1-based */
-    bool boolean;             /* BOOLEAN */
-    int64_t integer;          /* INTEGER */
-    double number;            /* INTEGER and NUMBER */
-    struct slice text;        /* of any scalar: as written, unquoted */
-    struct yaml_item *items;  /* LIST and MAP, in their order */
+    int line, column;        /* 1-based */
+    bool boolean;            /* BOOLEAN */
+    int64_t integer;         /* INTEGER */
+    double number;           /* INTEGER and NUMBER */
+    struct slice text;       /* of any scalar: as written, unquoted */
+    struct yaml_item *items; /* LIST and MAP, in their order */
     size_t count;
-    size_t weight;            /* nodes below and with this one, aliases written out */
+    size_t weight; /* nodes below and with this one, aliases written out */
 };
 
 enum yaml_syntax { YAML, JSON };

@@ -15,9 +15,15 @@ struct unquoting {
     size_t kept; /* bytes of `out` that folding must not trim: they were escaped */
 };
 
-static bool is_space(char c) { return c == ' ' || c == '\t'; }
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t';
+}
 
-static bool is_break(char c) { return c == '\n' || c == '\r'; }
+static bool is_break(char c)
+{
+    return c == '\n' || c == '\r';
+}
 
 static char peek(const struct unquoting *u, size_t ahead)
 {
@@ -89,7 +95,10 @@ int yaml_single_quoted(struct arena *arena, struct slice raw, struct slice *ret_
 
 static int hex_digit(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 /* `digits` hexadecimal digits at `ahead`. */
@@ -165,9 +174,9 @@ static int add_escape(struct unquoting *u)
     static const struct {
         char name;
         uint32_t meaning;
-    } escapes[] = {{'0', 0}, {'a', 7}, {'b', 8}, {'t', 9}, {'\t', 9}, {'n', 10}, {'v', 11}, {'f', 12}, {'r', 13},
-                   {'e', 27}, {' ', ' '}, {'"', '"'}, {'/', '/'}, {'\\', '\\'}, {'N', 0x85}, {'_', 0xa0},
-                   {'L', 0x2028}, {'P', 0x2029}};
+    } escapes[] = {{'0', 0},   {'a', 7},     {'b', 8},    {'t', 9},    {'\t', 9},     {'n', 10},
+                   {'v', 11},  {'f', 12},    {'r', 13},   {'e', 27},   {' ', ' '},    {'"', '"'},
+                   {'/', '/'}, {'\\', '\\'}, {'N', 0x85}, {'_', 0xa0}, {'L', 0x2028}, {'P', 0x2029}};
     char name = peek(u, 1);
 
     if (is_break(name)) {

@@ -21,8 +21,7 @@ static bool is_one_of(struct slice text, const char *const *words)
 static bool resolve_word(struct yaml_node *node)
 {
     static const char *const nulls[] = {"", "~", "null", "Null", "NULL", NULL};
-    static const char *const trues[] = {"y",    "Y",    "yes", "Yes", "YES", "true",
-                                        "True", "TRUE", "on",  "On",  "ON",  NULL};
+    static const char *const trues[] = {"y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON", NULL};
     static const char *const falses[] = {"n",     "N",     "no",  "No",  "NO",  "false",
                                          "False", "FALSE", "off", "Off", "OFF", NULL};
 
