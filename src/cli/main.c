@@ -1,0 +1,263 @@
+/* `linkerd`: finds the command, reads its flags, runs it. See README.md. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+
+#define GROUP(words, other, text) {.name = (words), .alias = (other), .usage = "COMMAND", .summary = (text)}
+#define LATER(words) {.name = (words)}
+
+static const struct command certs_group = GROUP("certs", NULL, "Make and show trust anchors and issuers");
+static const struct command token_group = GROUP("token", NULL, "Make signing keys and workload tokens");
+
+static const struct command *const commands[] = {
+    &version_command,
+    &certs_group,
+    &certs_anchor_command,
+    &certs_issuer_command,
+    &certs_show_command,
+    &token_group,
+    &token_key_command,
+    &token_issue_command,
+    &token_check_command,
+};
+
+/* What users of Linkerd know and this program does not do yet. */
+static const struct command later[] = {
+    LATER("alpha"), LATER("authz"), LATER("completion"), LATER("dashboard"), LATER("diagnostics controller-metrics"),
+    LATER("doc"), LATER("edges"), LATER("endpoints"), LATER("ep"), LATER("get"), LATER("inject"), LATER("install"),
+    LATER("install-cni"), LATER("install-sp"), LATER("logs"), LATER("mc"), LATER("metrics"), LATER("multicluster"),
+    LATER("profile"), LATER("prune"), LATER("routes"), LATER("stat"), LATER("tap"), LATER("top"), LATER("uninject"),
+    LATER("uninstall"), LATER("upgrade"), LATER("viz"),
+};
+
+enum { COMMANDS = sizeof(commands) / sizeof(commands[0]), COMMANDS_LATER = sizeof(later) / sizeof(later[0]), HELP_MAX = 65536 };
+
+int complain(const char *format, ...)
+{
+    va_list args;
+
+    fputs("linkerd: ", stderr);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+    return STATUS_FAILED;
+}
+
+/* How many of the words name it; 0: they do not. */
+static int words_of(const char *name, int argc, char *const argv[])
+{
+    struct slice rest = slice_str(name), word;
+    int count = 0;
+
+    if (!name)
+        return 0;
+    while (slice_split(&rest, ' ', &word)) {
+        if (count == argc || !slice_eq(word, slice_str(argv[count])))
+            return 0;
+        count++;
+    }
+    return count;
+}
+
+/* The command that most words name. */
+static const struct command *find(int argc, char *const argv[], int *ret_words)
+{
+    const struct command *best = NULL;
+    int most = 0;
+
+    for (size_t i = 0; i < COMMANDS + COMMANDS_LATER; i++) {
+        const struct command *command = i < COMMANDS ? commands[i] : &later[i - COMMANDS];
+        int words = words_of(command->name, argc, argv);
+
+        if (words == 0)
+            words = words_of(command->alias, argc, argv);
+        if (words > most) {
+            best = command;
+            most = words;
+        }
+    }
+    *ret_words = most;
+    return best;
+}
+
+static bool is_in_group(const struct command *command, const char *group)
+{
+    struct slice name = slice_str(command->name);
+
+    if (!*group)
+        return slice_find(name, ' ') == name.len;
+    return slice_starts(name, slice_str(group)) && command->name[strlen(group)] == ' ';
+}
+
+static int print(FILE *to, const struct buffer *text)
+{
+    fwrite(text->data, 1, text->len, to);
+    return fflush(to) == 0 ? STATUS_DONE : STATUS_FAILED;
+}
+
+static void list_commands(const char *group, struct buffer *out)
+{
+    buffer_add_lit(out, "Available Commands:\n");
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (is_in_group(commands[i], group))
+            buffer_printf(out, "  %-15s %s\n", commands[i]->name + (*group ? strlen(group) + 1 : 0), commands[i]->summary);
+    if (!*group)
+        buffer_printf(out, "  %-15s %s\n", "help", "Help about any command");
+}
+
+static int help_main(void)
+{
+    struct buffer out;
+    int status;
+
+    buffer_init(&out, HELP_MAX);
+    buffer_add_lit(&out, "linkerd manages a service mesh without Kubernetes.\n\nUsage:\n  linkerd COMMAND [flags]\n\n");
+    list_commands("", &out);
+    buffer_add_lit(&out, "\nUse \"linkerd COMMAND --help\" for more information about a command.\n");
+    status = print(stdout, &out);
+    buffer_release(&out);
+    return status;
+}
+
+static int help_command(const struct command *command)
+{
+    struct buffer out;
+    int status;
+
+    buffer_init(&out, HELP_MAX);
+    buffer_printf(&out, "%s.\n", command->summary);
+    if (command->about)
+        buffer_printf(&out, "\n%s\n", command->about);
+    buffer_printf(&out, "\nUsage:\n  linkerd %s%s%s%s\n", command->name, *command->usage ? " " : "", command->usage,
+                  command->run ? " [flags]" : "");
+    if (command->alias)
+        buffer_printf(&out, "\nAlso: linkerd %s\n", command->alias);
+    buffer_add_byte(&out, '\n');
+    if (command->run) {
+        buffer_add_lit(&out, "Flags:\n");
+        flags_help(command->flags, &out);
+    } else {
+        list_commands(command->name, &out);
+    }
+    status = print(stdout, &out);
+    buffer_release(&out);
+    return status;
+}
+
+static int not_yet(const char *what)
+{
+    complain("%s", what);
+    return STATUS_NOT_YET;
+}
+
+static int check_arguments(const struct command *command, const struct words *arguments)
+{
+    if (arguments->count < command->min_arguments)
+        return complain("%s: an argument is missing: expected %s; see linkerd %s --help", command->name,
+                        command->usage, command->name);
+    if (arguments->count > command->max_arguments)
+        return complain("%s: unexpected argument \"%s\"; see linkerd %s --help", command->name,
+                        arguments->items[command->max_arguments], command->name);
+    return STATUS_DONE;
+}
+
+static int run(const struct command *command, int argc, char *const argv[])
+{
+    void *options = calloc(1, command->options_size ? command->options_size : 1);
+    struct errmsg msg = {""};
+    struct words arguments;
+    bool want_help;
+    int status, r;
+
+    if (!options)
+        return complain("out of memory");
+    r = flags_parse(command->flags, argc, argv, options, &msg, &arguments, &want_help);
+    if (want_help)
+        status = help_command(command);
+    else if (r == -ENOSYS)
+        status = not_yet(msg.text);
+    else if (r < 0)
+        status = complain("%s: %s; see linkerd %s --help", command->name, msg.text, command->name);
+    else if (check_arguments(command, &arguments) != STATUS_DONE)
+        status = STATUS_FAILED;
+    else
+        status = command->run(options, &arguments);
+    free(options);
+    return status;
+}
+
+/* `linkerd certs` and what may follow it. */
+static int run_group(const struct command *group, int argc, char *const argv[])
+{
+    if (argc == 0 || strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0)
+        return help_command(group);
+    return complain("unknown %s \"%s\" for \"linkerd %s\"; see linkerd %s --help", argv[0][0] == '-' ? "flag" : "command",
+                    argv[0], group->name, group->name);
+}
+
+static int dispatch(int argc, char *const argv[])
+{
+    int words;
+    const struct command *command = find(argc, argv, &words);
+    char text[128];
+
+    if (!command)
+        return complain("unknown %s \"%s\"; see linkerd --help", argv[0][0] == '-' ? "flag" : "command", argv[0]);
+    if (!command->summary) {
+        snprintf(text, sizeof(text), "%s is not available yet", command->name);
+        return not_yet(text);
+    }
+    if (!command->run)
+        return run_group(command, argc - words, argv + words);
+    return run(command, argc - words, argv + words);
+}
+
+/* `linkerd help certs anchor` is `linkerd certs anchor --help`. */
+static int help(int argc, char *const argv[])
+{
+    int words;
+    const struct command *command = find(argc, argv, &words);
+
+    if (argc == 0)
+        return help_main();
+    if (!command || words < argc)
+        return complain("unknown command \"%s\"; see linkerd --help", argv[command ? words : 0]);
+    return command->summary ? help_command(command) : dispatch(argc, argv);
+}
+
+/* Descriptors 0 to 2 exist, so that nothing that is opened later can be mistaken for them. */
+static void keep_standard_descriptors(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    while (fd >= 0 && fd <= 2 && fcntl(fd, F_SETFD, 0) == 0);
+    if (fd > 2)
+        close(fd);
+}
+
+int main(int argc, char *argv[])
+{
+    int status;
+
+    keep_standard_descriptors();
+    signal(SIGPIPE, SIG_IGN);
+    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+        status = help_main();
+    else if (strcmp(argv[1], "help") == 0)
+        status = help(argc - 2, argv + 2);
+    else
+        status = dispatch(argc - 1, argv + 1);
+    if (fflush(stdout) != 0 || ferror(stdout))
+        return complain("cannot write to standard output: %s", strerror(errno));
+    return status;
+}
