@@ -1,6 +1,6 @@
 /*
- * Certificate signing requests: as they came, and, since nobody guesses a signature, signed again by a key of ours so that
- * their names are looked at as well. A request that passes the check has the one name that was asked for.
+ * Certificate signing requests: as they came, and, since nobody guesses a signature, signed again by a key of ours so
+ * that their names are looked at as well. A request that passes the check has the one name that was asked for.
  */
 #include <assert.h>
 

@@ -1,4 +1,5 @@
-/* PEM: trust bundles, private keys, token keys. A bundle that was read is the same when it is written and read again. */
+/* PEM: trust bundles, private keys, token keys. A bundle that was read is the same when it is written and read again.
+ */
 #include <assert.h>
 
 #include "base/limits.h"

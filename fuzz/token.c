@@ -1,7 +1,7 @@
 /*
- * Workload tokens. The first byte chooses: 0, the rest is a token as it came; else it is the JSON of header and claims with
- * a NUL between, signed here, so that what lies behind the signature is reached too. Nothing without a known signature
- * is ever valid.
+ * Workload tokens. The first byte chooses: 0, the rest is a token as it came; else it is the JSON of header and claims
+ * with a NUL between, signed here, so that what lies behind the signature is reached too. Nothing without a known
+ * signature is ever valid.
  */
 #include <assert.h>
 #include <openssl/ec.h>

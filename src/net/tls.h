@@ -46,8 +46,8 @@
 struct tls_credentials;
 
 /*
- * From the key and the chain (leaf first), checked as a peer would: the chain reaches an anchor at `wall_ns`, belongs to
- * the key and carries `own`. With `key` NULL and an empty chain: believes, but proves nothing (before the first
+ * From the key and the chain (leaf first), checked as a peer would: the chain reaches an anchor at `wall_ns`, belongs
+ * to the key and carries `own`. With `key` NULL and an empty chain: believes, but proves nothing (before the first
  * certificate); fit for clients only. -EKEYREJECTED or -EINVAL with a reason, or -ENOMEM. Takes references.
  */
 int tls_credentials_new(struct x509_key *key, const struct x509_bundle *chain, struct san own,
@@ -83,14 +83,15 @@ struct tls_client {
 
 /*
  * Pushes the filter; nothing is sent before tls_handshake(). The server chooses the first of its own protocols that the
- * client offers; a client that offers only others is refused, one that offers none is not. With alpn_count 0 offers are ignored.
- * -ENOKEY: the context has no certificate; -ENOMEM, -EINVAL.
+ * client offers; a client that offers only others is refused, one that offers none is not. With alpn_count 0 offers are
+ * ignored. -ENOKEY: the context has no certificate; -ENOMEM, -EINVAL.
  */
 int tls_push_server(struct io_stack *stack, struct tls_context *context, const struct slice *alpn, size_t alpn_count);
 int tls_push_client(struct io_stack *stack, struct tls_context *context, const struct tls_client *client);
 /*
- * Goes on with the handshake. 0: done. -EAGAIN: at the next readiness. Else it failed: tls_failure() says why, and the
- * alert has been given to the socket as far as it took it. The caller bounds it in time.
+ * Goes on with the handshake. 0: done; the peer's first bytes may be here already, so read. -EAGAIN: at the next
+ * readiness. Else it failed: tls_failure() says why, and the alert has been given to the socket as far as it took it.
+ * The caller bounds it in time.
  */
 int tls_handshake(struct io_stack *stack);
 
@@ -98,12 +99,12 @@ enum tls_failure {
     TLS_OK,                /* or not ended yet */
     TLS_IDENTITY_MISMATCH, /* the server is somebody else */
     TLS_UNKNOWN_ISSUER,
-    TLS_EXPIRED,           /* a certificate of the peer's chain; or not valid yet */
+    TLS_EXPIRED, /* a certificate of the peer's chain; or not valid yet */
     TLS_BAD_CERTIFICATE,
     TLS_NO_COMMON_PROTOCOL, /* ALPN */
-    TLS_PEER_REFUSED,      /* a fatal alert of the peer's: it may not like our certificate */
-    TLS_PEER_CLOSED,       /* the connection ended or broke during the handshake */
-    TLS_PROTOCOL_ERROR,    /* what the peer says is not TLS, or not one that we speak */
+    TLS_PEER_REFUSED,       /* a fatal alert of the peer's: it may not like our certificate */
+    TLS_PEER_CLOSED,        /* the connection ended or broke during the handshake */
+    TLS_PROTOCOL_ERROR,     /* what the peer says is not TLS, or not one that we speak */
     TLS_NO_MEMORY,
 };
 
@@ -114,19 +115,22 @@ const char *tls_failure_name(enum tls_failure failure);
 void tls_failure_text(const struct io_stack *stack, struct errmsg *msg);
 
 /*
- * For people who want to see a certificate, not talk to its owner (`linkerd identity`): the handshake always fails, with
- * TLS_BAD_CERTIFICATE, as soon as the server has shown its chain; nothing was believed and nothing can be sent.
+ * For people who want to see a certificate, not talk to its owner (`linkerd identity`): the handshake always fails,
+ * with TLS_BAD_CERTIFICATE, as soon as the server has shown its chain; nothing was believed and nothing can be sent.
  */
 int tls_push_inspector(struct io_stack *stack, struct tls_context *context, struct slice server_name);
 /* What the server showed, leaf first, until io_close(); NULL if it came not that far. */
 const struct x509_bundle *tls_shown(const struct io_stack *stack);
 
 struct tls_peer {
-    struct san id;     /* proven by its certificate; SAN_NONE: nobody in particular */
-    struct slice alpn; /* "" for none */
+    struct san id;       /* proven by its certificate; SAN_NONE: nobody in particular */
+    struct slice alpn;   /* "" for none */
     const char *version; /* "TLSv1.3" */
     const char *cipher;  /* "TLS_AES_128_GCM_SHA256" */
 };
 
-/* After tls_handshake() returned 0. False when the stack has no tls filter, or none that is done. Slices live until io_close(). */
+/*
+ * After tls_handshake() returned 0. False when the stack has no tls filter, or none that is done. Slices live until
+ * io_close().
+ */
 bool tls_peer(const struct io_stack *stack, struct tls_peer *ret_peer);

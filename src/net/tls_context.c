@@ -1,6 +1,7 @@
 /* Credentials, and what one worker makes of them. */
 #include <assert.h>
 #include <errno.h>
+#include <malloc.h>
 #include <openssl/err.h>
 #include <stdlib.h>
 
@@ -9,6 +10,8 @@
 #include "net/tls_internal.h"
 #include "net/tls_verify.h"
 #include "net/x509_internal.h"
+
+enum { TRIM_AFTER = 64 /* handshakes at once */ };
 
 struct tls_credentials {
     struct refcount refs;
@@ -127,9 +130,8 @@ static bool has_fast_aes(void)
 
 static bool set_algorithms(SSL_CTX *ssl_ctx)
 {
-    const char *suites = has_fast_aes()
-                             ? "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
-                             : "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384";
+    const char *suites = has_fast_aes() ? "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
+                                        : "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384";
 
     return SSL_CTX_set_min_proto_version(ssl_ctx, TLS1_2_VERSION) == 1 &&
            SSL_CTX_set_max_proto_version(ssl_ctx, TLS1_3_VERSION) == 1 &&
@@ -146,8 +148,8 @@ static bool set_behaviour(struct tls_context *context, SSL_CTX *ssl_ctx)
     SSL_CTX_set_options(ssl_ctx, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                      SSL_OP_CIPHER_SERVER_PREFERENCE);
     SSL_CTX_set_session_cache_mode(ssl_ctx, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_mode(ssl_ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-                                  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_mode(ssl_ctx,
+                     SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_max_cert_list(ssl_ctx, LIMIT_TLS_HANDSHAKE / 2);
     SSL_CTX_set_verify(ssl_ctx, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_cert_verify_callback(ssl_ctx, tls_verify_peer, context);
@@ -232,6 +234,25 @@ void tls_context_unref(struct tls_context *context)
 const struct tls_credentials *tls_context_credentials(const struct tls_context *context)
 {
     return context->credentials;
+}
+
+void tls_context_handshake_began(struct tls_context *context)
+{
+    if (++context->handshakes > context->most_handshakes)
+        context->most_handshakes = context->handshakes;
+}
+
+/*
+ * A handshake takes some 40 KiB for a moment, and what stays of it 3 KiB: many at once leave the heap with holes that
+ * malloc() would keep. At a millisecond a handshake, the burst has cost more than giving its holes back does.
+ */
+void tls_context_handshake_ended(struct tls_context *context)
+{
+    if (--context->handshakes > 0)
+        return;
+    if (context->most_handshakes >= TRIM_AFTER)
+        malloc_trim(0);
+    context->most_handshakes = 0;
 }
 
 const EVP_CIPHER *tls_context_cipher(const struct tls_context *context, const struct tls_suite *suite)

@@ -8,12 +8,12 @@
 
 #include "net/x509_internal.h"
 
-#define MUST(what)                                                                                          \
-    do {                                                                                                    \
-        if (!(what)) {                                                                                      \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what);                                      \
-            abort();                                                                                        \
-        }                                                                                                   \
+#define MUST(what)                                                                                                     \
+    do {                                                                                                               \
+        if (!(what)) {                                                                                                 \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what);                                                 \
+            abort();                                                                                                   \
+        }                                                                                                              \
     } while (0)
 
 static int64_t fixed_wall(struct sys *sys)

@@ -14,29 +14,35 @@ struct tls *tls_of(const struct io_stack *stack)
     return NULL;
 }
 
-static void end_handshake(struct tls *tls)
+static void drop_secrets(struct tls *tls)
 {
-    if (!tls->handshake)
-        return;
     OPENSSL_cleanse(tls->handshake->secrets, sizeof(tls->handshake->secrets));
     free(tls->handshake);
     tls->handshake = NULL;
 }
 
-static void drop_ssl(struct tls *tls)
+/* Ends the handshake, and gives OpenSSL's object back unless TLS 1.2 goes on with it. */
+static void end_handshake(struct tls *tls, bool keep_ssl)
 {
-    SSL_free(tls->ssl);
-    tls->ssl = NULL;
-    tls_context_unref(tls->context);
-    tls->context = NULL;
+    if (!keep_ssl) {
+        SSL_free(tls->ssl);
+        tls->ssl = NULL;
+    }
+    if (tls->handshake) {
+        drop_secrets(tls);
+        tls_context_handshake_ended(tls->context);
+    }
+    if (!keep_ssl) {
+        tls_context_unref(tls->context);
+        tls->context = NULL;
+    }
 }
 
 void tls_free(struct io *io)
 {
     struct tls *tls = CONTAINER_OF(io, struct tls, io);
 
-    end_handshake(tls);
-    drop_ssl(tls);
+    end_handshake(tls, false);
     chain_clear(&tls->in);
     chain_clear(&tls->out);
     chain_clear(&tls->plain);
@@ -79,6 +85,8 @@ static int push(struct io_stack *stack, struct tls_context *context, struct san 
     chain_init(&tls->out, &stack->loop->pages);
     chain_init(&tls->plain, &stack->loop->pages);
     tls->handshake = calloc(1, sizeof(*tls->handshake) + expected.name.len);
+    if (tls->handshake)
+        tls_context_handshake_began(context);
     if (!tls->handshake || !new_ssl(tls)) {
         ERR_clear_error();
         tls_free(&tls->io);
@@ -226,8 +234,8 @@ static int explain(struct tls *tls, int ssl_error)
         return failed(tls, TLS_PEER_CLOSED, tls->error, "the connection broke during the handshake");
     if (is_alert(code, &alert)) {
         snprintf(text, sizeof(text), "the peer sent alert %d (%s)", alert, SSL_alert_desc_string_long(alert));
-        return failed(tls, alert == SSL_AD_NO_APPLICATION_PROTOCOL ? TLS_NO_COMMON_PROTOCOL : TLS_PEER_REFUSED,
-                      -EPROTO, text);
+        return failed(tls, alert == SSL_AD_NO_APPLICATION_PROTOCOL ? TLS_NO_COMMON_PROTOCOL : TLS_PEER_REFUSED, -EPROTO,
+                      text);
     }
     if (tls->below_ended && (ssl_error == SSL_ERROR_SYSCALL || ssl_error == SSL_ERROR_ZERO_RETURN ||
                              ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING))
@@ -313,7 +321,6 @@ static int take_over(struct tls *tls)
         r = tls_keys_init(&tls->rx, suite, tls_context_cipher(tls->context, suite), handshake->secrets[!tx], false);
     if (r < 0)
         return r;
-    drop_ssl(tls);
     tls->io.ops = &tls_record_ops;
     return 0;
 }
@@ -332,7 +339,7 @@ static int finish(struct tls *tls)
         r = take_over(tls);
     if (r < 0)
         return failed(tls, TLS_NO_MEMORY, r, "no memory for the connection's keys");
-    end_handshake(tls);
+    end_handshake(tls, tls->io.ops == &tls_ssl_ops);
     return 0;
 }
 
@@ -352,8 +359,9 @@ int tls_handshake(struct io_stack *stack)
             ssl_error = SSL_get_error(tls->ssl, r);
             if (ssl_error == SSL_ERROR_WANT_READ) {
                 r = tls_flush_out(tls);
-                return r == 0 || r == -EAGAIN ? -EAGAIN
-                                              : failed(tls, TLS_PEER_CLOSED, r, "the connection broke in the handshake");
+                return r == 0 || r == -EAGAIN
+                           ? -EAGAIN
+                           : failed(tls, TLS_PEER_CLOSED, r, "the connection broke in the handshake");
             }
             r = explain(tls, ssl_error);
             (void)tls_flush_out(tls); /* the alert, as far as the socket takes it */

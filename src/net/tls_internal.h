@@ -15,9 +15,13 @@ struct tls_context {
     SSL_CTX *ssl_ctx;
     BIO_METHOD *bio_method;
     EVP_CIPHER *ciphers[TLS_SUITES];
+    unsigned handshakes, most_handshakes; /* under way, and how many there were at once since there was none */
 };
 
 const EVP_CIPHER *tls_context_cipher(const struct tls_context *context, const struct tls_suite *suite);
+void tls_context_handshake_began(struct tls_context *context);
+/* After a burst of them, gives the memory that it took back to the system. */
+void tls_context_handshake_ended(struct tls_context *context);
 
 /* --- the filter --- */
 
@@ -35,14 +39,14 @@ struct tls_handshake {
 
 struct tls {
     struct io io;
-    struct tls_context *context; /* NULL once the records are ours */
-    struct chain in;    /* ciphertext from below */
-    struct chain out;   /* ciphertext for below */
-    struct chain plain; /* a record that the reader had no room for */
+    struct tls_context *context;     /* NULL once the records are ours */
+    struct chain in;                 /* ciphertext from below */
+    struct chain out;                /* ciphertext for below */
+    struct chain plain;              /* a record that the reader had no room for */
     SSL *ssl;                        /* NULL once the records are ours */
     struct tls_handshake *handshake; /* NULL once it is done */
     struct tls_keys rx, tx;
-    int error;            /* what every later call returns; 0 while whole */
+    int error; /* what every later call returns; 0 while whole */
     bool server;
     bool read_ended;      /* close_notify has come */
     bool write_ended;     /* close_notify has been queued */
@@ -53,8 +57,8 @@ struct tls {
     uint8_t head_len;     /* bytes seen of the header of a handshake message that is under way (tls_post.c) */
     uint8_t message_head[4];
     uint32_t message_left; /* of its body */
-    char *failure_text;   /* NULL, or why in words */
-    char *names;          /* owns peer.id and peer.alpn; NULL when both are empty */
+    char *failure_text;    /* NULL, or why in words */
+    char *names;           /* owns peer.id and peer.alpn; NULL when both are empty */
     struct tls_peer peer;
     struct x509_bundle *shown; /* an inspector's: what the server showed; NULL for all others */
 };
@@ -70,7 +74,8 @@ extern const struct io_ops tls_ssl_ops;       /* TLS 1.2: OpenSSL keeps the reco
 /* --- tls_wire.c: ciphertext from and to below --- */
 
 /*
- * Reads from below at most about `want` bytes. How many came, 0 at the end, -EAGAIN, -ENOMEM or what broke the connection.
+ * Reads from below at most about `want` bytes. How many came, 0 at the end, -EAGAIN, -ENOMEM or what broke the
+ * connection.
  */
 ssize_t tls_fill(struct tls *tls, size_t want);
 /* Writes `out` down. 0 when it is empty, -EAGAIN, or an error. */

@@ -1,4 +1,6 @@
-/* What an idle connection holds, in bytes of malloc(), printed and bounded. Counts allocations of OpenSSL's and ours. */
+/*
+ * What an idle connection holds, in bytes of malloc(), printed and bounded. Counts allocations of OpenSSL's and ours.
+ */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

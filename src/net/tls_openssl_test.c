@@ -1,4 +1,6 @@
-/* The programs `openssl s_client` and `openssl s_server` as peers over TCP, with changes of keys on their initiative. */
+/*
+ * The programs `openssl s_client` and `openssl s_server` as peers over TCP, with changes of keys on their initiative.
+ */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -29,8 +31,8 @@ struct fixture {
     struct tls_context *server_ctx, *client_ctx;
     struct tls_end end;
     char directory[64];
-    pid_t pid;      /* of the program */
-    int in, out;    /* its standard input and output */
+    pid_t pid;        /* of the program */
+    int in, out;      /* its standard input and output */
     char text[65536]; /* what it has said */
     size_t len;
 };
@@ -118,7 +120,7 @@ static int teardown(void **state)
     return 0;
 }
 
-static void run(struct fixture *f, char *const arguments[])
+static void run(struct fixture *f, const char *const arguments[])
 {
     int to[2], from[2];
 
@@ -131,7 +133,7 @@ static void run(struct fixture *f, char *const arguments[])
         dup2(from[1], 1);
         dup2(from[1], 2);
         if (chdir(f->directory) == 0)
-            execvp("openssl", arguments);
+            execvp("openssl", (char *const *)arguments);
         _exit(127);
     }
     close(to[0]);
@@ -241,7 +243,7 @@ static void converse(struct fixture *f)
         tls_write(&f->world, &f->end, line, strlen(line));
         wait_for(f, line);
         say(f, i ? "K\n" : "k\n"); /* new keys of theirs; then also of ours */
-        expect_new_keys(f, i > 0);   /* a line that it reads together with a command would be lost */
+        expect_new_keys(f, i > 0); /* a line that it reads together with a command would be lost */
     }
     say(f, "end\n");
     expect_line(f, "end\n");
@@ -250,9 +252,28 @@ static void converse(struct fixture *f)
 static void test_s_client(void **state)
 {
     char address[ADDR_TEXT_MAX];
-    char *arguments[] = {"openssl", "s_client", "-connect", address, "-servername", SERVER, "-cert", "client.crt", "-cert_chain",
-                         "client.crt", "-key", "client.key", "-CAfile", "ca.crt", "-verify_return_error", "-verify_hostname",
-                         SERVER, "-attime", AT_TIME, "-verify", "4", NULL};
+    const char *arguments[] = {"openssl",
+                               "s_client",
+                               "-connect",
+                               address,
+                               "-servername",
+                               SERVER,
+                               "-cert",
+                               "client.crt",
+                               "-cert_chain",
+                               "client.crt",
+                               "-key",
+                               "client.key",
+                               "-CAfile",
+                               "ca.crt",
+                               "-verify_return_error",
+                               "-verify_hostname",
+                               SERVER,
+                               "-attime",
+                               AT_TIME,
+                               "-verify",
+                               "4",
+                               NULL};
     struct fixture *f = *state;
     const struct sys_ops *ops = f->world.sys.ops;
     struct addr any = {ip_v4(0x7f000001), 0}, addr, peer;
@@ -281,9 +302,10 @@ static void test_s_client(void **state)
 
 static void test_s_server(void **state)
 {
-    char *arguments[] = {"openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", "server.crt", "-cert_chain", "server.crt",
-                         "-key", "server.key", "-CAfile", "ca.crt", "-Verify", "4", "-verify_return_error", "-attime",
-                         AT_TIME, "-naccept", "1", NULL};
+    const char *arguments[] = {"openssl",    "s_server",    "-accept",    "127.0.0.1:0", "-cert",
+                               "server.crt", "-cert_chain", "server.crt", "-key",        "server.key",
+                               "-CAfile",    "ca.crt",      "-Verify",    "4",           "-verify_return_error",
+                               "-attime",    AT_TIME,       "-naccept",   "1",           NULL};
     struct tls_client options = {.server_name = server_id.name, .expected = server_id};
     struct fixture *f = *state;
     struct tls_peer who;

@@ -69,8 +69,8 @@ static int set_key(struct tls_keys *keys, const EVP_CIPHER *cipher)
     return r;
 }
 
-int tls_keys_init(struct tls_keys *keys, const struct tls_suite *suite, const EVP_CIPHER *cipher,
-                  const uint8_t *secret, bool sealing)
+int tls_keys_init(struct tls_keys *keys, const struct tls_suite *suite, const EVP_CIPHER *cipher, const uint8_t *secret,
+                  bool sealing)
 {
     int r;
 
@@ -207,8 +207,7 @@ static bool end_opening(struct tls_keys *keys, struct cursor *cursor)
 
         memcpy(tag + have, from, part);
     }
-    return EVP_CIPHER_CTX_set_params(keys->cipher, params) == 1 &&
-           EVP_CipherFinal_ex(keys->cipher, none, &len) == 1;
+    return EVP_CIPHER_CTX_set_params(keys->cipher, params) == 1 && EVP_CipherFinal_ex(keys->cipher, none, &len) == 1;
 }
 
 ssize_t tls_open(struct tls_keys *keys, const struct tls_sealed *record, uint8_t *to, uint8_t *ret_type)

@@ -20,9 +20,9 @@
 enum {
     TLS_HEADER = 5,
     TLS_TAG = 16,
-    TLS_CONTENT_MAX = 16384,                            /* of one record, RFC 8446 section 5.1 */
-    TLS_OVERHEAD = TLS_HEADER + 1 + TLS_TAG,            /* what a record without padding adds */
-    TLS_BODY_MAX = TLS_CONTENT_MAX + 256,               /* section 5.2; behind the header */
+    TLS_CONTENT_MAX = 16384,                 /* of one record, RFC 8446 section 5.1 */
+    TLS_OVERHEAD = TLS_HEADER + 1 + TLS_TAG, /* what a record without padding adds */
+    TLS_BODY_MAX = TLS_CONTENT_MAX + 256,    /* section 5.2; behind the header */
     TLS_SECRET_MAX = 48,
     TLS_REKEY_RECORDS = 1 << 23, /* section 5.5 allows AES-GCM 2^24.5 of full size under one key */
 };
@@ -64,8 +64,8 @@ void tls_keys_release(struct tls_keys *keys);
 int tls_keys_update(struct tls_keys *keys);
 
 /*
- * Writes one record with the first `len` (at most TLS_CONTENT_MAX) bytes of the vectors: len + TLS_OVERHEAD bytes at `to`.
- * 0 or -EIO (the library failed; the keys must not be used any more).
+ * Writes one record with the first `len` (at most TLS_CONTENT_MAX) bytes of the vectors: len + TLS_OVERHEAD bytes at
+ * `to`. 0 or -EIO (the library failed; the keys must not be used any more).
  */
 int tls_seal(struct tls_keys *keys, uint8_t type, const struct iovec *from, int count, size_t len, uint8_t *to);
 

@@ -24,8 +24,9 @@ static void from_hex(const char *text, uint8_t *to)
 static void test_rfc_8448(void **state)
 {
     static const char *secret_text = "9e40646ce79a7f9dc05af8889bce6552875afa0b06df0087f792ebb7c17504a5";
-    static const char *record_text = "1703030043a23f7054b62c94d0affafe8228ba55cbefacea42f914aa66bcab3f2b9819a8a5b46b395bd5"
-                                     "4a9a20441e2b62974e1f5a6292a2977014bd1e3deae63aeebb21694915e4";
+    static const char *record_text =
+        "1703030043a23f7054b62c94d0affafe8228ba55cbefacea42f914aa66bcab3f2b9819a8a5b46b395bd5"
+        "4a9a20441e2b62974e1f5a6292a2977014bd1e3deae63aeebb21694915e4";
     uint8_t secret[32], expected[72], made[72], content[50], back[64], type;
     EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, "AES-128-GCM", NULL);
     struct tls_keys tx, rx;

@@ -103,8 +103,8 @@ static void test_share(void **state)
         struct tls_credentials *credentials;
 
         workload_init(&workload, &authority, name);
-        assert_int_equal(tls_credentials_new(workload.key, &workload.chain, name, &authority.anchors, FIXTURE_WALL, NULL,
-                                             &credentials),
+        assert_int_equal(tls_credentials_new(workload.key, &workload.chain, name, &authority.anchors, FIXTURE_WALL,
+                                             NULL, &credentials),
                          0);
         cell_publish(&cell, credentials);
         workload_release(&workload);

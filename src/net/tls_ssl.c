@@ -18,7 +18,8 @@ static int ssl_problem(struct tls *tls, int result)
         r = tls->error;
     else if (ERR_GET_REASON(code) > SSL_AD_REASON_OFFSET)
         r = tls_fail(tls, -EPROTO);
-    else if (tls->below_ended && (error == SSL_ERROR_SYSCALL || ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING))
+    else if (tls->below_ended &&
+             (error == SSL_ERROR_SYSCALL || ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING))
         r = tls_fail(tls, -ECONNABORTED);
     else
         r = tls_fail(tls, -EBADMSG);

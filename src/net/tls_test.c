@@ -458,9 +458,9 @@ static void test_credentials(void **state)
                                          FIXTURE_WALL + 48 * FIXTURE_HOUR, &msg, &credentials),
                      -EKEYREJECTED);
     assert_non_null(strstr(msg.text, "expired"));
-    assert_int_equal(tls_credentials_new(f->server.key, &none, server_id, &f->authority.anchors, FIXTURE_WALL, &msg,
-                                         &credentials),
-                     -EINVAL);
+    assert_int_equal(
+        tls_credentials_new(f->server.key, &none, server_id, &f->authority.anchors, FIXTURE_WALL, &msg, &credentials),
+        -EINVAL);
     assert_int_equal(tls_credentials_new(NULL, NULL, nobody, &none, FIXTURE_WALL, &msg, &credentials), -EINVAL);
     authority_release(&stranger);
 }
@@ -690,7 +690,9 @@ static void test_blocked_peer(void **state)
         ssize_t n;
 
         while (sent < len) { /* until it blocks */
-            struct iovec iov[3] = {{out + sent, (len - sent) / 3}, {NULL, 0}, {out + sent + (len - sent) / 3, len - sent - (len - sent) / 3}};
+            struct iovec iov[3] = {{out + sent, (len - sent) / 3},
+                                   {NULL, 0},
+                                   {out + sent + (len - sent) / 3, len - sent - (len - sent) / 3}};
 
             n = io_writev(&f->a.stack, iov, 3);
             if (n == -EAGAIN)
@@ -717,7 +719,8 @@ static void test_garbage(void **state)
     static const struct slice cases[] = {
         SLICE_LIT("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
         SLICE_LIT("\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00"),
-        SLICE_LIT("\x17\x03\x03\x00\x20" "0123456789abcdef0123456789abcdef"),
+        SLICE_LIT("\x17\x03\x03\x00\x20"
+                  "0123456789abcdef0123456789abcdef"),
         SLICE_LIT("\x16\x03\x01\xff\xff"),
         SLICE_LIT("\0\0\0\0\0\0\0\0"),
         SLICE_LIT("\x15\x03\x03\x00\x02\x02\x28"),

@@ -34,7 +34,8 @@ static int keep_id(struct tls *tls, struct san id)
 static int identify_client(struct tls *tls, const X509 *leaf)
 {
     GENERAL_NAMES *names;
-    int error = keep_id(tls, x509_first_id(leaf, &names));
+    struct san id;
+    int error = x509_first_id(leaf, &names, &id) ? keep_id(tls, id) : X509_V_ERR_UNSPECIFIED;
 
     GENERAL_NAMES_free(names);
     return error;
@@ -47,7 +48,7 @@ static int identify_server(struct tls *tls, const X509 *leaf)
 
     if (x509_has_id(leaf, expected))
         return keep_id(tls, expected);
-    shown = x509_first_id(leaf, &names);
+    (void)x509_first_id(leaf, &names, &shown);
     tls->failure = TLS_IDENTITY_MISMATCH;
     tls->failure_text = describe("the server is %.*s, expected %.*s", shown.kind == SAN_NONE ? 6 : (int)shown.name.len,
                                  shown.kind == SAN_NONE ? "nobody" : shown.name.ptr, SLICE_ARGS(expected.name));
@@ -73,13 +74,14 @@ static enum tls_failure failure_of(int error)
 static void explain(struct tls *tls, X509_STORE_CTX *store_ctx, int error)
 {
     GENERAL_NAMES *names;
-    struct san shown = x509_first_id(X509_STORE_CTX_get0_cert(store_ctx), &names);
+    struct san shown;
 
+    (void)x509_first_id(X509_STORE_CTX_get0_cert(store_ctx), &names, &shown);
     tls->failure = failure_of(error);
-    tls->failure_text = describe("%s (certificate %d of the chain of %.*s)", X509_verify_cert_error_string(error),
-                                 X509_STORE_CTX_get_error_depth(store_ctx) + 1,
-                                 shown.kind == SAN_NONE ? 6 : (int)shown.name.len,
-                                 shown.kind == SAN_NONE ? "nobody" : shown.name.ptr);
+    tls->failure_text =
+        describe("%s (certificate %d of the chain of %.*s)", X509_verify_cert_error_string(error),
+                 X509_STORE_CTX_get_error_depth(store_ctx) + 1, shown.kind == SAN_NONE ? 6 : (int)shown.name.len,
+                 shown.kind == SAN_NONE ? "nobody" : shown.name.ptr);
     GENERAL_NAMES_free(names);
 }
 

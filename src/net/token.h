@@ -21,11 +21,11 @@
 /* --- making --- */
 
 struct token_claims {
-    struct slice issuer;           /* free text, "" leaves it out */
-    struct slice key_id;           /* "" takes the key's thumbprint (RFC 7638) */
-    struct slice namespace;        /* a DNS label (RFC 1123), */
-    struct slice service_account;  /* and another: identities have no place for a dot */
-    struct slice audience;         /* "" is TOKEN_AUDIENCE */
+    struct slice issuer;          /* free text, "" leaves it out */
+    struct slice key_id;          /* "" takes the key's thumbprint (RFC 7638) */
+    struct slice namespace;       /* a DNS label (RFC 1123), */
+    struct slice service_account; /* and another: identities have no place for a dot */
+    struct slice audience;        /* "" is TOKEN_AUDIENCE */
     int64_t issued_wall_ns, expires_wall_ns;
 };
 
@@ -38,7 +38,7 @@ enum token_verdict {
     TOKEN_VALID,
     TOKEN_NOT_AUTHENTICATED, /* well formed, but not signed by us, expired, or for another audience */
     TOKEN_MALFORMED,
-    TOKEN_UNAVAILABLE,       /* could not be decided now */
+    TOKEN_UNAVAILABLE, /* could not be decided now */
 };
 
 /* Whom the token proves; copies, so that they outlive the token. */
@@ -53,8 +53,12 @@ struct token_validator;
 typedef void token_done(void *owner, enum token_verdict verdict, const struct token_subject *subject, const char *why);
 
 struct token_validator_ops {
-    /* Starts to decide; the token's bytes need not outlive the call. A handle for cancel(), or NULL when done() was told already. */
-    void *(*validate)(struct token_validator *validator, struct slice token, int64_t wall_ns, token_done *done, void *owner);
+    /*
+     * Starts to decide; the token's bytes need not outlive the call. A handle for cancel(), or NULL when done() was
+     * told already.
+     */
+    void *(*validate)(struct token_validator *validator, struct slice token, int64_t wall_ns, token_done *done,
+                      void *owner);
     /* done() will not be told any more. */
     void (*cancel)(struct token_validator *validator, void *handle);
     void (*free)(struct token_validator *validator);
@@ -65,8 +69,9 @@ struct token_validator {
 };
 
 /*
- * Accepts tokens signed by any of the public keys in `pem` (PUBLIC KEY, CERTIFICATE or EC private key blocks, ECDSA P-256
- * all; at most LIMIT_TOKEN_KEYS). Times may be off by `skew_ns`. -EINVAL or -ENOTSUP with the block that is wrong.
+ * Accepts tokens signed by any of the public keys in `pem` (PUBLIC KEY, CERTIFICATE or EC private key blocks, ECDSA
+ * P-256 all; at most LIMIT_TOKEN_KEYS). Times may be off by `skew_ns`. -EINVAL or -ENOTSUP with the block that is
+ * wrong.
  */
 int token_keys_new(struct slice pem, int64_t skew_ns, struct errmsg *msg, struct token_validator **ret_validator);
 /* The decision itself, at once: for tests, the fuzzer and `linkerd token`. */

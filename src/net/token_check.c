@@ -201,8 +201,7 @@ static int64_t time_member(const json_t *object, const char *name, bool *wrong)
 
     if (!value)
         return -1;
-    if (!json_is_integer(value) || json_integer_value(value) < 0 ||
-        json_integer_value(value) > INT64_MAX / NS_PER_S) {
+    if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > INT64_MAX / NS_PER_S) {
         *wrong = true;
         return -1;
     }
@@ -306,9 +305,9 @@ static bool has_audience(const json_t *claims, struct slice audience)
 
     if (json_is_string(value))
         return slice_eq(slice_of(json_string_value(value), json_string_length(value)), audience);
-    json_array_foreach(value, i, one)
-        if (json_is_string(one) && slice_eq(slice_of(json_string_value(one), json_string_length(one)), audience))
-            return true;
+    json_array_foreach(
+        value, i, one) if (json_is_string(one) &&
+                           slice_eq(slice_of(json_string_value(one), json_string_length(one)), audience)) return true;
     return false;
 }
 

@@ -71,8 +71,9 @@ static void test_round_trip(void **state)
 
     buffer_init(&token, LIMIT_TOKEN);
     assert_int_equal(token_sign(w->key, &usual, &msg, &token), 0);
-    assert_int_equal(token_check(w->keys, buffer_slice(&token), SLICE_LIT(TOKEN_AUDIENCE), FIXTURE_WALL, &msg, &subject),
-                     TOKEN_VALID);
+    assert_int_equal(
+        token_check(w->keys, buffer_slice(&token), SLICE_LIT(TOKEN_AUDIENCE), FIXTURE_WALL, &msg, &subject),
+        TOKEN_VALID);
     assert_string_equal(subject.namespace, "shop");
     assert_string_equal(subject.service_account, "web");
     assert_int_equal(token_check(w->keys, buffer_slice(&token), SLICE_LIT("other"), FIXTURE_WALL, &msg, &subject),
@@ -234,8 +235,8 @@ static void test_base64(void **state)
     static const struct {
         const char *text;
         int len; /* -1: refused */
-    } cases[] = {{"", 0}, {"AA", 1}, {"AAA", 2}, {"AAAA", 3}, {"-_-_", 3}, {"A", -1}, {"AB", -1}, {"AAB", -1},
-                 {"AA==", -1}, {"A+AA", -1}, {"A/AA", -1}, {"AA A", -1}, {"AAAAA", -1}};
+    } cases[] = {{"", 0},     {"AA", 1},    {"AAA", 2},   {"AAAA", 3},  {"-_-_", 3},  {"A", -1},    {"AB", -1},
+                 {"AAB", -1}, {"AA==", -1}, {"A+AA", -1}, {"A/AA", -1}, {"AA A", -1}, {"AAAAA", -1}};
     unsigned char bytes[256], back[256];
     struct buffer text;
 
@@ -261,8 +262,8 @@ static void test_base64(void **state)
 
 static void test_bad_claims(void **state)
 {
-    static const char *const names[] = {"", "a.b", "A", "-a", "a-", "a:b", "a b",
-                                        "0123456789012345678901234567890123456789012345678901234567890123"};
+    static const char *const names[] = {
+        "", "a.b", "A", "-a", "a-", "a:b", "a b", "0123456789012345678901234567890123456789012345678901234567890123"};
     struct world *w = *state;
     struct buffer token;
     struct errmsg msg;
@@ -357,10 +358,10 @@ static void test_validator(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_every_byte_counts),
-        cmocka_unit_test(test_stranger),     cmocka_unit_test(test_signed_by_us_but_odd),
-        cmocka_unit_test(test_forms),        cmocka_unit_test(test_base64),
-        cmocka_unit_test(test_bad_claims),   cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_every_byte_counts),
+        cmocka_unit_test(test_stranger),   cmocka_unit_test(test_signed_by_us_but_odd),
+        cmocka_unit_test(test_forms),      cmocka_unit_test(test_base64),
+        cmocka_unit_test(test_bad_claims), cmocka_unit_test(test_keys),
         cmocka_unit_test(test_validator),
     };
 

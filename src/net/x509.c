@@ -114,11 +114,14 @@ static bool names_have(const GENERAL_NAMES *names, struct san id)
     return false;
 }
 
-struct san x509_first_id(const X509 *x509, GENERAL_NAMES **ret_names)
+bool x509_first_id(const X509 *x509, GENERAL_NAMES **ret_names, struct san *ret_id)
 {
-    if (!read_names(x509, ret_names) || !*ret_names)
-        return (struct san){SAN_NONE, SLICE_NULL};
-    return first_id(*ret_names);
+    *ret_id = (struct san){SAN_NONE, SLICE_NULL};
+    if (!read_names(x509, ret_names))
+        return false;
+    if (*ret_names)
+        *ret_id = first_id(*ret_names);
+    return true;
 }
 
 bool x509_has_id(const X509 *x509, struct san id)

@@ -36,7 +36,10 @@ struct san {
 
 /* Same kind, same bytes, same length. Two names of kind SAN_NONE or SAN_OTHER are never equal. */
 bool san_eq(struct san a, struct san b);
-/* What a name that a person or the control plane gives stands for: SAN_URI with a scheme, SAN_DNS, or SAN_NONE if neither. */
+/*
+ * What a name that a person or the control plane gives stands for: SAN_URI with a scheme, SAN_DNS, or SAN_NONE if
+ * neither.
+ */
 struct san san_parse(struct slice name);
 /*
  * A name fit to be an identity: labels of letters, digits, '-' and '_' (a '-' neither first nor last in a label), 253
@@ -104,8 +107,8 @@ struct x509_bundle {
 
 /*
  * The CERTIFICATE blocks of a PEM text, in order. Text between blocks and white space are tolerated; a block of another
- * type (a key pasted into the bundle), a broken one, or none at all is -EINVAL, and the message names the block by number
- * and line.
+ * type (a key pasted into the bundle), a broken one, or none at all is -EINVAL, and the message names the block by
+ * number and line.
  */
 int x509_bundle_read(struct slice pem, struct errmsg *msg, struct x509_bundle *ret_bundle);
 int x509_bundle_copy(const struct x509_bundle *bundle, struct x509_bundle *ret_bundle);

@@ -76,7 +76,7 @@ int x509_csr_new(const struct x509_key *key, struct san name, struct buffer *ret
 static bool read_csr_names(X509_REQ *req, GENERAL_NAMES **ret_names)
 {
     int at = X509_REQ_get_attr_by_NID(req, NID_ext_req, -1), critical;
-    STACK_OF(X509_EXTENSION) *extensions;
+    STACK_OF(X509_EXTENSION) * extensions;
 
     *ret_names = NULL;
     if (X509_REQ_get_attr_by_NID(req, NID_ms_ext_req, -1) >= 0)
@@ -125,7 +125,8 @@ int x509_csr_read(struct slice der, struct errmsg *msg, struct x509_csr **ret_cs
         return -ENOMEM;
     csr->req = d2i_X509_REQ(NULL, &at, (long)der.len);
     if (!csr->req)
-        r = errmsg_set(msg, -EINVAL, "not a certificate signing request (%s)", x509_openssl_reason("it does not parse"));
+        r = errmsg_set(msg, -EINVAL, "not a certificate signing request (%s)",
+                       x509_openssl_reason("it does not parse"));
     else if (at != (const unsigned char *)der.ptr + der.len)
         r = errmsg_set(msg, -EINVAL, "there are bytes behind the certificate signing request");
     else

@@ -8,7 +8,10 @@
 #include "base/errmsg.h"
 #include "net/x509.h"
 
-/* A request for this name, as csr.der holds it: the only SAN is the name, and the common name if it is DNS and short enough (64). */
+/*
+ * A request for this name, as csr.der holds it: the only SAN is the name, and the common name if it is DNS and short
+ * enough (64).
+ */
 int x509_csr_new(const struct x509_key *key, struct san name, struct buffer *ret_der);
 
 struct x509_csr; /* a request that parsed and whose own signature is right */

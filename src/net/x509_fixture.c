@@ -5,12 +5,12 @@
 #include "base/duration.h"
 #include "net/x509_internal.h"
 
-#define MUST(what)                                                                                          \
-    do {                                                                                                    \
-        if (!(what)) {                                                                                      \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what);                                      \
-            abort();                                                                                        \
-        }                                                                                                   \
+#define MUST(what)                                                                                                     \
+    do {                                                                                                               \
+        if (!(what)) {                                                                                                 \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what);                                                 \
+            abort();                                                                                                   \
+        }                                                                                                              \
     } while (0)
 
 static const struct x509_validity year = {365 * 24 * FIXTURE_HOUR, FIXTURE_HOUR};
@@ -28,8 +28,8 @@ void authority_init(struct authority *authority, const char *name)
                           &authority->issuer_cert) == 0);
     MUST(x509_bundle_add(&authority->anchors, authority->anchor) == 0);
     MUST(x509_bundle_add(&chain, authority->issuer_cert) == 0);
-    MUST(x509_issuer_new(authority->issuer_key, &chain, &authority->anchors, FIXTURE_WALL, NULL,
-                         &authority->issuer) == 0);
+    MUST(x509_issuer_new(authority->issuer_key, &chain, &authority->anchors, FIXTURE_WALL, NULL, &authority->issuer) ==
+         0);
     x509_bundle_release(&chain);
 }
 

@@ -24,7 +24,10 @@ struct workload {
 };
 
 void workload_init(struct workload *workload, const struct authority *authority, struct san name);
-/* A leaf made by hand: `names` is a GENERAL_NAMES of OpenSSL's (or NULL), times relative to FIXTURE_WALL; purpose as for openssl's extendedKeyUsage. */
+/*
+ * A leaf made by hand: `names` is a GENERAL_NAMES of OpenSSL's (or NULL), times relative to FIXTURE_WALL; purpose as
+ * for openssl's extendedKeyUsage.
+ */
 void workload_init_odd(struct workload *workload, const struct authority *authority, void *names, int64_t from_ns,
                        int64_t to_ns, const char *purpose);
 void workload_release(struct workload *workload);

@@ -27,8 +27,11 @@ struct x509_cert {
 int x509_cert_wrap(X509 *x509, struct errmsg *msg, struct x509_cert **ret_cert);
 /* The name as an identity sees it. */
 struct san x509_san_of(const GENERAL_NAME *name);
-/* The first DNS name or URI, straight from a parsed certificate; `*ret_names` owns the bytes (GENERAL_NAMES_free). */
-struct san x509_first_id(const X509 *x509, GENERAL_NAMES **ret_names);
+/*
+ * The first DNS name or URI, straight from a parsed certificate, SAN_NONE without one; `*ret_names` owns the bytes
+ * (GENERAL_NAMES_free). False when its names cannot be read.
+ */
+bool x509_first_id(const X509 *x509, GENERAL_NAMES **ret_names, struct san *ret_id);
 /* True if any name is `id`. */
 bool x509_has_id(const X509 *x509, struct san id);
 

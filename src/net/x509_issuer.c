@@ -12,7 +12,7 @@
 
 struct x509_issuer {
     struct x509_key *key;
-    struct x509_bundle chain;   /* what goes with a leaf: without certificates that are anchors */
+    struct x509_bundle chain; /* what goes with a leaf: without certificates that are anchors */
     struct x509_bundle anchors;
     int64_t not_after;
 };
@@ -168,8 +168,7 @@ static X509 *begin(const struct draft *draft)
     X509_NAME *subject = X509_NAME_new();
     bool done = x509 && subject && x509_set_common_name(subject, draft->common_name) >= 0 &&
                 X509_set_version(x509, X509_VERSION_3) == 1 && set_serial(x509) &&
-                set_times(x509, draft->not_before, draft->not_after) &&
-                X509_set_subject_name(x509, subject) == 1 &&
+                set_times(x509, draft->not_before, draft->not_after) && X509_set_subject_name(x509, subject) == 1 &&
                 X509_set_issuer_name(x509, draft->signer ? X509_get_subject_name(draft->signer) : subject) == 1 &&
                 X509_set_pubkey(x509, draft->public_key) == 1;
 

@@ -33,7 +33,8 @@ struct x509_validity {
 
 /*
  * A leaf for server and client authentication with the key of the request and this name only, valid from wall - skew to
- * wall + lifetime + skew, at most as long as the issuer's chain. Serial numbers are 127 random bits. The caller has checked the request.
+ * wall + lifetime + skew, at most as long as the issuer's chain. Serial numbers are 127 random bits. The caller has
+ * checked the request.
  */
 int x509_issue(const struct x509_issuer *issuer, const struct x509_csr *csr, struct san name, int64_t wall_ns,
                const struct x509_validity *validity, struct errmsg *msg, struct x509_cert **ret_cert);

@@ -35,9 +35,10 @@ char *x509_key_kind(const EVP_PKEY *pkey, char *out, size_t size)
     if (x509_is_p256(pkey))
         snprintf(out, size, "ECDSA P-256");
     else if (EVP_PKEY_is_a(pkey, "EC") && EVP_PKEY_get_group_name(pkey, group, sizeof(group), &len) == 1)
-        snprintf(out, size, "ECDSA %s", strcmp(group, "secp384r1") == 0   ? "P-384"
-                                        : strcmp(group, "secp521r1") == 0 ? "P-521"
-                                                                          : group);
+        snprintf(out, size, "ECDSA %s",
+                 strcmp(group, "secp384r1") == 0   ? "P-384"
+                 : strcmp(group, "secp521r1") == 0 ? "P-521"
+                                                   : group);
     else if (EVP_PKEY_is_a(pkey, "ED25519"))
         snprintf(out, size, "Ed25519");
     else
@@ -139,8 +140,8 @@ static int read_key_pem(struct slice pem, struct errmsg *msg, struct x509_key **
         size_t len;
 
         if (slice_eq(block.label, SLICE_LIT("ENCRYPTED PRIVATE KEY")))
-            return errmsg_set(msg, -ENOTSUP, "the private key in line %u is encrypted; keys are read without a password",
-                              block.line);
+            return errmsg_set(msg, -ENOTSUP,
+                              "the private key in line %u is encrypted; keys are read without a password", block.line);
         if (!slice_ends(block.label, SLICE_LIT("PRIVATE KEY")))
             continue;
         r = pem_decode(&block, &der, &len);

@@ -45,7 +45,9 @@ static void test_names(void **state)
         {SLICE_LIT("10.1.2.3"), SAN_NONE},
         {SLICE_LIT("nul\0.inside"), SAN_NONE},
         {SLICE_LIT("sp ace"), SAN_NONE},
-        {SLICE_LIT("b\xc3\xbc" "cher.example"), SAN_NONE},
+        {SLICE_LIT("b\xc3\xbc"
+                   "cher.example"),
+         SAN_NONE},
         {SLICE_LIT("spiffe://nul\0"), SAN_NONE},
         {SLICE_LIT("spiffe://sp ace"), SAN_NONE},
         {SLICE_LIT("://no-scheme"), SAN_NONE},
@@ -197,7 +199,8 @@ static void test_bad_bundles(void **state)
         {"-----BEGIN CERTIFICATE-----\nAAA\n-----END CERTIFICATE-----\n", "not valid base64"},
         {"-----BEGIN CERTIFICATE-----\nA!AA\n-----END CERTIFICATE-----\n", "not valid base64"},
         {"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "not a certificate"},
-        {"\n-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "PEM block 1 (line 2): it is a PRIVATE KEY"},
+        {"\n-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+         "PEM block 1 (line 2): it is a PRIVATE KEY"},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -409,9 +412,9 @@ static void test_leaf_as_issuer(void **state)
     assert_non_null(strstr(msg.text, "does not belong"));
     x509_bundle_release(&chain);
     x509_bundle_add(&chain, a.issuer_cert);
-    assert_int_equal(x509_issuer_new(a.issuer_key, &chain, &a.anchors, FIXTURE_WALL + 1000 * 24 * FIXTURE_HOUR, &msg,
-                                     &issuer),
-                     -EKEYREJECTED);
+    assert_int_equal(
+        x509_issuer_new(a.issuer_key, &chain, &a.anchors, FIXTURE_WALL + 1000 * 24 * FIXTURE_HOUR, &msg, &issuer),
+        -EKEYREJECTED);
     assert_non_null(strstr(msg.text, "expired"));
     x509_bundle_release(&chain);
     workload_release(&w);
@@ -521,13 +524,20 @@ static void test_first_id(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),          cmocka_unit_test(test_long_names),
-        cmocka_unit_test(test_key_forms),      cmocka_unit_test(test_key_kinds),
-        cmocka_unit_test(test_bundle),         cmocka_unit_test(test_bad_bundles),
-        cmocka_unit_test(test_csr),            cmocka_unit_test(test_csr_rules),
-        cmocka_unit_test(test_issue),          cmocka_unit_test(test_verify),
-        cmocka_unit_test(test_leaf_as_issuer), cmocka_unit_test(test_anchor_as_issuer),
-        cmocka_unit_test(test_long_identity),  cmocka_unit_test(test_first_id),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_long_names),
+        cmocka_unit_test(test_key_forms),
+        cmocka_unit_test(test_key_kinds),
+        cmocka_unit_test(test_bundle),
+        cmocka_unit_test(test_bad_bundles),
+        cmocka_unit_test(test_csr),
+        cmocka_unit_test(test_csr_rules),
+        cmocka_unit_test(test_issue),
+        cmocka_unit_test(test_verify),
+        cmocka_unit_test(test_leaf_as_issuer),
+        cmocka_unit_test(test_anchor_as_issuer),
+        cmocka_unit_test(test_long_identity),
+        cmocka_unit_test(test_first_id),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -59,7 +59,7 @@ enum x509_failure x509_failure_of(int verify_error)
     }
 }
 
-static STACK_OF(X509) *helpers_of(const struct x509_bundle *chain)
+static STACK_OF(X509) * helpers_of(const struct x509_bundle *chain)
 {
     STACK_OF(X509) *helpers = sk_X509_new_null();
 
@@ -111,7 +111,7 @@ int x509_verify(const struct x509_bundle *chain, const struct x509_bundle *ancho
 {
     X509_STORE *store;
     X509_STORE_CTX *store_ctx;
-    STACK_OF(X509) *helpers;
+    STACK_OF(X509) * helpers;
     int r = -ENOMEM, error;
 
     *ret_why = X509_BAD_CERTIFICATE;

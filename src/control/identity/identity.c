@@ -16,20 +16,20 @@
 struct identity {
     struct identity_options options;
     char *trust_domain, *control_namespace;
-    struct x509_bundle given_anchors; /* empty: the directory's */
-    struct x509_issuer *issuer;       /* NULL: none yet */
+    struct x509_bundle given_anchors;  /* empty: the directory's */
+    struct x509_issuer *issuer;        /* NULL: none yet */
     struct x509_bundle chain, anchors; /* as loaded, to know whether anything changed */
-    unsigned running;                 /* requests that wait for their token */
+    unsigned running;                  /* requests that wait for their token */
 };
 
 struct identity_request {
     struct identity *identity;
     struct x509_csr *csr;
-    struct arena arena;      /* the decoded request, then the response */
-    struct slice name;       /* asked for */
+    struct arena arena; /* the decoded request, then the response */
+    struct slice name;  /* asked for */
     int64_t wall_ns;
-    void *validation;        /* of the token, NULL until it is known to take time */
-    bool told;               /* done() was called */
+    void *validation; /* of the token, NULL until it is known to take time */
+    bool told;        /* done() was called */
     identity_done *done;
     void *owner;
 };
@@ -126,7 +126,8 @@ static int use_files(struct identity *identity, const struct issuer_files *files
     const struct x509_bundle *anchors = identity->given_anchors.count ? &identity->given_anchors : &files->anchors;
 
     if (anchors->count == 0)
-        return errmsg_set(msg, -EINVAL, "there is no trust anchor: no ca.crt beside the issuer's certificate, and none given");
+        return errmsg_set(msg, -EINVAL,
+                          "there is no trust anchor: no ca.crt beside the issuer's certificate, and none given");
     if (identity->issuer && x509_bundle_eq(&identity->chain, &files->chain) &&
         x509_bundle_eq(&identity->anchors, anchors) && x509_cert_has_key(files->chain.certs[0], files->key))
         return 0;
@@ -259,7 +260,8 @@ static void issue(struct identity_request *request, const struct token_subject *
     struct errmsg msg = {"no memory"};
     struct x509_cert *leaf;
     struct buffer message;
-    int r = x509_issue(identity->issuer, request->csr, name, request->wall_ns, &identity->options.validity, &msg, &leaf);
+    int r =
+        x509_issue(identity->issuer, request->csr, name, request->wall_ns, &identity->options.validity, &msg, &leaf);
 
     if (r < 0) {
         refuse(request, GRPC_INTERNAL, "%s", msg.text);
@@ -309,8 +311,8 @@ static void token_decided(void *what, enum token_verdict verdict, const struct t
         refuse(request, GRPC_INVALID_ARGUMENT, "%s", why);
         break;
     case TOKEN_UNAVAILABLE:
-        refuse(request, GRPC_INTERNAL, "error validating token for %.*s: %s", SLICE_ARGS(slice_take(request->name, 200)),
-               why);
+        refuse(request, GRPC_INTERNAL, "error validating token for %.*s: %s",
+               SLICE_ARGS(slice_take(request->name, 200)), why);
         break;
     }
     if (waited) /* else identity_certify() is still at work with it */
@@ -352,7 +354,8 @@ static bool check_request(struct identity_request *request, const struct certify
     }
     if (x509_issuer_check(identity->issuer, request->wall_ns, &msg) < 0) {
         tell_event(identity, IDENTITY_ISSUER_INVALID, NULL, msg.text);
-        refuse(request, GRPC_UNKNOWN, "%s - CSR Identity : %.*s", msg.text, SLICE_ARGS(slice_take(parts->identity, 200)));
+        refuse(request, GRPC_UNKNOWN, "%s - CSR Identity : %.*s", msg.text,
+               SLICE_ARGS(slice_take(parts->identity, 200)));
         return false;
     }
     if (csr_error < 0) {

@@ -33,10 +33,10 @@ struct identity;
 
 /* What happens, for the log and for Events; names as Linkerd's. */
 enum identity_event {
-    IDENTITY_ISSUED,          /* IssuedLeafCertificate */
-    IDENTITY_ISSUER_UPDATED,  /* IssuerUpdated */
-    IDENTITY_UPDATE_SKIPPED,  /* IssuerUpdateSkipped: the new files cannot be used, the last good ones are */
-    IDENTITY_ISSUER_INVALID,  /* IssuerValidationFailed: a request met an issuer that is not valid any more */
+    IDENTITY_ISSUED,         /* IssuedLeafCertificate */
+    IDENTITY_ISSUER_UPDATED, /* IssuerUpdated */
+    IDENTITY_UPDATE_SKIPPED, /* IssuerUpdateSkipped: the new files cannot be used, the last good ones are */
+    IDENTITY_ISSUER_INVALID, /* IssuerValidationFailed: a request met an issuer that is not valid any more */
 };
 const char *identity_event_name(enum identity_event event);
 
@@ -57,8 +57,8 @@ int identity_new(const struct identity_options *options, struct errmsg *msg, str
 void identity_free(struct identity *identity);
 
 /*
- * Reads and checks the directory. 1: a new issuer is in force; 0: it is the one already in force; negative: it cannot be
- * used, the message says why (and so does an event, where an issuer is in force that stays).
+ * Reads and checks the directory. 1: a new issuer is in force; 0: it is the one already in force; negative: it cannot
+ * be used, the message says why (and so does an event, where an issuer is in force that stays).
  */
 int identity_load(struct identity *identity, const char *directory, int64_t wall_ns, struct errmsg *msg);
 bool identity_is_ready(const struct identity *identity);
@@ -72,7 +72,10 @@ int identity_name(const struct identity *identity, const struct token_subject *s
 
 struct identity_request;
 
-/* `status` is enum grpc_status; `text` says why, "" with GRPC_OK; `message` is the encoded CertifyResponse, valid during the call. */
+/*
+ * `status` is enum grpc_status; `text` says why, "" with GRPC_OK; `message` is the encoded CertifyResponse, valid
+ * during the call.
+ */
 typedef void identity_done(void *owner, int status, const char *text, struct slice message);
 
 /*

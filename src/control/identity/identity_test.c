@@ -446,9 +446,8 @@ static void test_slow_validator(void **state)
 static void test_options(void **state)
 {
     struct world *w = *state;
-    struct identity_options options = {.trust_domain = SLICE_LIT("cluster.local."),
-                                       .control_namespace = SLICE_LIT("linkerd"),
-                                       .validator = w->tokens};
+    struct identity_options options = {
+        .trust_domain = SLICE_LIT("cluster.local."), .control_namespace = SLICE_LIT("linkerd"), .validator = w->tokens};
     struct identity *identity;
     struct errmsg msg;
 
@@ -463,9 +462,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_certify),      TEST(test_order),  TEST(test_other_keys),      TEST(test_not_a_message),
-        TEST(test_both_forms),   TEST(test_reload), TEST(test_bad_directories), TEST(test_slow_validator),
-        TEST(test_options),
+        TEST(test_certify),         TEST(test_order),          TEST(test_other_keys),
+        TEST(test_not_a_message),   TEST(test_both_forms),     TEST(test_reload),
+        TEST(test_bad_directories), TEST(test_slow_validator), TEST(test_options),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
