@@ -30,6 +30,7 @@ enum {
 
     /* Detection (design: protocol detection) */
     LIMIT_CLIENT_HELLO = 16 * 1024,
+    LIMIT_SERVER_FIRST = 1024,           /* connections of a worker opened early, in case the server speaks first */
     LIMIT_TRANSPORT_HEADER = 8 * 1024,
 
     /* Memory per connection, request, message */

@@ -8,6 +8,7 @@
 #include "proxy/inbound/inbound.h"
 #include "proxy/logline.h"
 #include "proxy/outbound/outbound.h"
+#include "proxy/server_first.h"
 
 static void dispose(struct task *task);
 static void run(struct task *task);
@@ -118,6 +119,7 @@ static void dispose(struct task *task)
     log_conn_end(conn);
     if (conn->http)
         (conn->http->http2 ? http2_server_free : http1_server_free)(conn->http);
+    server_first_end(conn);
     if (conn->forward)
         conn_forward_free(conn);
     series_conn_closed(conn);

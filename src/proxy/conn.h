@@ -48,6 +48,7 @@ struct conn_forward {
     struct forward forward;
     struct endpoint *endpoint;
     struct transport_series *series;
+    bool taken; /* the dial is over and counted; the stack is the connection's */
 };
 
 struct conn {
@@ -84,6 +85,11 @@ struct conn {
     struct slice sni;
     struct slice text;     /* own memory of sni */
     enum session session;
+    int64_t detect_until_ns; /* when detection gives up */
+    /* server_first.h: the server's side was opened early, once; where the client's first byte leads back to */
+    bool speculated, speculating;
+    unsigned resume_at;
+    const struct step *resume_path;
 
     /* authorization */
     const struct authorization *permit;

@@ -25,7 +25,7 @@ void conn_forward_free(struct conn *conn)
 
     dial_release(&forward->dial);
     forward_release(&forward->forward);
-    if (io_is_open(&forward->upstream))
+    if (forward->taken)
         series_tcp_closed(&conn->worker->series, forward->series, forward->upstream.error);
     series_tcp_put(&conn->worker->series, forward->series);
     io_close(&forward->upstream, conn->reason != REASON_NONE);
@@ -60,33 +60,38 @@ static enum reason reason_of_app(struct conn *conn, enum reason reason)
                                                                                                  : reason;
 }
 
+enum step_result begin_app_dial(struct conn *conn)
+{
+    const struct direction_config *config = &conn->worker->proxy->config.inbound;
+    struct dial_options options = {.plaintext = true, .session = DIAL_OPAQUE, .timeout_ns = config->connect_timeout_ns,
+                                   .socket = config->connect_options};
+
+    conn->forward = conn_forward_new(conn);
+    if (!conn->forward)
+        return conn_fail(conn, REASON_OUT_OF_MEMORY, -ENOMEM);
+    conn->forward->app = (struct endpoint_info){.addr = conn->dst};
+    conn->forward->series = series_tcp_app(&conn->worker->series, conn->dst);
+    options.endpoint = &conn->forward->app;
+    series_tcp_counts(conn->forward->series, &options);
+    return begin_dial(conn, &options);
+}
+
 enum step_result connect_app(struct walker *walker, enum why why)
 {
     struct conn *conn = conn_of(walker);
-    const struct direction_config *config = &conn->worker->proxy->config.inbound;
     struct dial *dial;
 
     if (why == WHY_CANCEL)
         return STEP_FAIL; /* the disposal releases the dial */
-    if (why == WHY_START) {
-        struct dial_options options = {.plaintext = true, .session = DIAL_OPAQUE, .timeout_ns = config->connect_timeout_ns,
-                                       .socket = config->connect_options};
-
-        conn->forward = conn_forward_new(conn);
-        if (!conn->forward)
-            return conn_fail(conn, REASON_OUT_OF_MEMORY, -ENOMEM);
-        conn->forward->app = (struct endpoint_info){.addr = conn->dst};
-        conn->forward->series = series_tcp_app(&conn->worker->series, conn->dst);
-        options.endpoint = &conn->forward->app;
-        series_tcp_counts(conn->forward->series, &options);
-        return begin_dial(conn, &options);
-    }
+    if (why == WHY_START)
+        return begin_app_dial(conn);
     dial = &conn->forward->dial;
     if (!dial->finished)
         return STEP_WAIT;
     if (dial->reason != REASON_NONE)
         return conn_fail(conn, reason_of_app(conn, dial->reason), dial->error);
     series_tcp_opened(conn->forward->series);
+    conn->forward->taken = true;
     return STEP_NEXT;
 }
 

@@ -5,6 +5,8 @@
 
 /* Inbound: connects to the application at conn->dst. */
 enum step_result connect_app(struct walker *walker, enum why why);
+/* Starts the connection to the application: STEP_WAIT, or STEP_FAIL with the reason noted. */
+enum step_result begin_app_dial(struct conn *conn);
 /* Connects conn->forward->upstream to an endpoint, with mTLS where it has an identity. Shared with outbound/tcp.c. */
 enum step_result begin_dial(struct conn *conn, const struct dial_options *options);
 /* Forwards until both directions have ended; an inbound permit that is revoked ends it. */

@@ -40,6 +40,7 @@ struct worker {
     struct list conns;      /* struct conn */
     unsigned conn_count;
     _Atomic(unsigned) open; /* conn_count, for the control thread */
+    unsigned speculating; /* early connections that wait for the server to speak: server_first.h */
     struct lookup_table ports, targets, endpoints;
     struct map app_pools;   /* pools towards the application, by address and protocol */
     struct map endpoint_pools; /* struct pool by endpoint */

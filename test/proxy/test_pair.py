@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from lib.http import get
 from lib.scripted import Feed, authorization, server
 
 NGINX = """
@@ -167,3 +168,51 @@ def test_websocket_upgrade(pair):
               "asyncio.run(main())\n")
     done = pair.client.host.run([sys.executable, "-c", client])
     assert done.stdout.split() == ["0olleh", "1olleh", "2olleh"]
+
+
+def greeter(pod, port):
+    """A server that speaks first, as SMTP and MySQL do, and then echoes lines."""
+    code = ("import socket,threading,sys\n"
+            "s=socket.create_server(('0.0.0.0',int(sys.argv[1])))\n"
+            "def go(c):\n"
+            "    c.sendall(b'220 hello\\r\\n')\n"
+            "    while (b:=c.recv(4096)): c.sendall(b)\n"
+            "    c.close()\n"
+            "while True: threading.Thread(target=go,args=(s.accept()[0],),daemon=True).start()\n")
+    return pod.start_app(["/usr/bin/python3", "-c", code, str(port)], port=port, name="greeter")
+
+
+@pytest.mark.parametrize("meshed", [True, False], ids=["meshed", "unmeshed"])
+def test_server_speaks_first(pair, meshed):
+    """On a detect port, with detection set to ten seconds, the greeting comes long before that."""
+    pair.service(port=2525, target=2525, meshed=meshed)
+    greeter(pair.web, 2525)
+    if meshed:
+        pair.start()
+    else:
+        pair.control.start([pair.client.host])
+        pair.client.redirect()
+        pair.client.start_proxy(pair.control.env("client"))
+    started = time.monotonic()
+    with pair.client.host.connect("10.99.0.1", 2525, timeout=5) as sock:
+        assert sock.recv(100) == b"220 hello\r\n"
+        first = time.monotonic() - started
+        sock.sendall(b"MAIL FROM:<a@b>\r\n")
+        assert sock.recv(100) == b"MAIL FROM:<a@b>\r\n"
+    assert first < 5, f"the first byte took {first:.3f} s"
+
+
+def test_slow_http_client_after_the_grace(pair, folder):
+    """A client that is silent for longer than the grace and then speaks HTTP is served as HTTP."""
+    pair.service()
+    nginx(pair.web, folder)
+    pair.start()
+    with pair.client.host.connect("10.99.0.1", 80, timeout=10) as sock:
+        deadline = time.monotonic() + 10
+        while "server-first" not in get(pair.client.host, "127.0.0.1", 4191, "/connections").body.decode():
+            assert time.monotonic() < deadline
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n")
+        answer = b""
+        while chunk := sock.recv(4096):
+            answer += chunk
+    assert answer.startswith(b"HTTP/1.1 200") and b"hello from nginx over HTTP/1.1" in answer

@@ -12,6 +12,8 @@ extern const struct step inbound_request_path[];
 
 /* Whether the connection may be forwarded as bytes; sets conn->permit and counts either way. */
 bool inbound_authorize_tcp(struct conn *conn);
+/* The same question without a consequence, for what is opened early. */
+bool inbound_may_forward(const struct conn *conn);
 /* The same after a change of policy, for a connection that is being forwarded. */
 bool inbound_still_authorized_tcp(struct conn *conn);
 /* Finds the route and a permit for a request and counts: REASON_NONE, or why not. */

@@ -10,6 +10,7 @@
 #include "proxy/inbound/inbound.h"
 #include "proxy/opaque.h"
 #include "proxy/serve.h"
+#include "proxy/server_first.h"
 
 static enum step_result take_original_dst(struct walker *walker, enum why why);
 static enum step_result find_port_policy(struct walker *walker, enum why why);
@@ -38,6 +39,14 @@ static const struct step mesh_path[] = {
     {"detect-http", detect_session},
     {"authorize", authorize_tcp},
     {"connect", connect_app},
+    {"forward", forward_both_ways},
+    {NULL, NULL},
+};
+
+/* The client has not spoken yet; perhaps the server does. */
+static const struct step server_first_path[] = {
+    {"server-first", server_first},
+    {"authorize", authorize_tcp},
     {"forward", forward_both_ways},
     {NULL, NULL},
 };
@@ -170,6 +179,16 @@ static enum step_result plaintext(struct conn *conn)
     return STEP_NEXT;
 }
 
+/* The grace is over: the server's side is opened if nobody has spoken, or detection goes on alone. */
+static enum step_result look_at_server(struct conn *conn)
+{
+    if (chain_empty(&conn->peeked) && server_first_begin(conn, server_first_path))
+        return STEP_SWITCH;
+    conn->speculated = true;
+    conn_deadline(conn, conn->detect_until_ns);
+    return STEP_WAIT;
+}
+
 static enum step_result detect_tls(struct walker *walker, enum why why)
 {
     struct conn *conn = conn_of(walker);
@@ -179,8 +198,10 @@ static enum step_result detect_tls(struct walker *walker, enum why why)
     assert(conn->policy);
     if (why == WHY_CANCEL)
         return STEP_FAIL;
-    if (why == WHY_START)
-        conn_deadline(conn, conn->worker->loop->now_ns + detect_timeout(conn));
+    if (why == WHY_START) {
+        conn->detect_until_ns = conn->since_ns + detect_timeout(conn);
+        conn_deadline(conn, server_first_look_at(conn, conn->detect_until_ns));
+    }
     r = peek_more(conn, LIMIT_CLIENT_HELLO);
     if (r < 0 && (r != -ENODATA || chain_empty(&conn->peeked)) && r != -ENOBUFS)
         return conn_fail(conn, REASON_CLIENT_GONE, r == -ENODATA ? 0 : r);
@@ -196,6 +217,8 @@ static enum step_result detect_tls(struct walker *walker, enum why why)
                 return plaintext(conn);
             break;
         }
+    if (r == 0 && why == WHY_TIMER && conn->worker->loop->now_ns < conn->detect_until_ns)
+        return look_at_server(conn);
     if (why == WHY_TIMER)
         return plaintext(conn); /* the next step gives up on HTTP too: opaque, if that is allowed */
     return STEP_WAIT;
@@ -323,8 +346,11 @@ static enum step_result detect_session(struct walker *walker, enum why why)
         conn->session = SESSION_HTTP1;
     if (conn->session != SESSION_UNKNOWN)
         return session_told(conn);
-    if (why == WHY_START && !timer_is_set(&conn->deadline))
-        conn_deadline(conn, conn->worker->loop->now_ns + detect_timeout(conn));
+    if (why == WHY_START) {
+        if (conn->detect_until_ns <= conn->worker->loop->now_ns)
+            conn->detect_until_ns = conn->worker->loop->now_ns + detect_timeout(conn);
+        conn_deadline(conn, server_first_look_at(conn, conn->detect_until_ns));
+    }
     if (!chain_empty(&conn->peeked) && tell_session(conn, &conn->session))
         return session_told(conn);
     r = peek_more(conn, LIMIT_HTTP_START_LINE);
@@ -332,6 +358,8 @@ static enum step_result detect_session(struct walker *walker, enum why why)
         return conn_fail(conn, REASON_CLIENT_GONE, r == -ENODATA ? 0 : r);
     if (r != 0 && tell_session(conn, &conn->session))
         return session_told(conn);
+    if (r == 0 && why == WHY_TIMER && conn->worker->loop->now_ns < conn->detect_until_ns)
+        return look_at_server(conn);
     if (r < 0 || why == WHY_TIMER) {
         conn->session = conn->policy->protocol == INBOUND_HTTP1 && why == WHY_TIMER ? SESSION_HTTP1 : SESSION_OPAQUE;
         return session_told(conn);

@@ -31,6 +31,13 @@ bool inbound_authorize_tcp(struct conn *conn)
     return conn->permit != NULL;
 }
 
+bool inbound_may_forward(const struct conn *conn)
+{
+    struct authz_client client = client_of(conn);
+
+    return authz_connection(conn->policy, &client) != NULL;
+}
+
 bool inbound_still_authorized_tcp(struct conn *conn)
 {
     struct authz_client client = client_of(conn);

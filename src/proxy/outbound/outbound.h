@@ -78,6 +78,9 @@ void outbound_endpoint_tried(struct worker *worker, struct endpoint *endpoint, b
 void outbound_endpoint_answered(struct worker *worker, struct endpoint *endpoint, int64_t rtt_ns);
 void outbound_endpoint_release(struct worker *worker, struct endpoint *endpoint); /* NULL is allowed */
 
+/* For server_first.h: dials an endpoint into conn->forward; false when there is none to be had at once. */
+bool outbound_open_early(struct conn *conn);
+
 /* --- for the request path --- */
 
 enum step_result outbound_connect_failed(struct request *request, int error);

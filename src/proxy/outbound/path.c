@@ -5,6 +5,7 @@
 #include "proxy/opaque.h"
 #include "proxy/outbound/outbound.h"
 #include "proxy/serve.h"
+#include "proxy/server_first.h"
 
 static enum step_result take_original_dst(struct walker *walker, enum why why);
 static enum step_result discover(struct walker *walker, enum why why);
@@ -24,6 +25,13 @@ const struct step outbound_path[] = {
 static const struct step opaque_path[] = {
     {"route", choose_route},           /* learns the backend, or refuses */
     {"connect", balance_and_connect},  /* an endpoint, by mTLS where it has an identity */
+    {"forward", forward_both_ways},
+    {NULL, NULL},
+};
+
+/* The client has not spoken yet; perhaps the server does. */
+static const struct step server_first_path[] = {
+    {"server-first", server_first},
     {"forward", forward_both_ways},
     {NULL, NULL},
 };
@@ -134,13 +142,22 @@ static enum step_result detect_session(struct walker *walker, enum why why)
 
     if (why == WHY_CANCEL)
         return STEP_FAIL;
-    if (why == WHY_START)
-        conn_deadline(conn, conn->since_ns + conn->worker->proxy->config.outbound.detect_timeout_ns);
+    if (why == WHY_START) {
+        conn->detect_until_ns = conn->since_ns + conn->worker->proxy->config.outbound.detect_timeout_ns;
+        conn_deadline(conn, server_first_look_at(conn, conn->detect_until_ns));
+    }
     r = peek_more(conn, LIMIT_HTTP_START_LINE);
     if (r < 0 && chain_empty(&conn->peeked))
         return conn_fail(conn, REASON_CLIENT_GONE, r == -ENODATA ? 0 : r);
     if (!chain_empty(&conn->peeked) && tell_session(conn, &conn->session))
         return detected(conn, session_result(conn->session));
+    if (r == 0 && why == WHY_TIMER && conn->worker->loop->now_ns < conn->detect_until_ns) {
+        if (chain_empty(&conn->peeked) && server_first_begin(conn, server_first_path))
+            return STEP_SWITCH;
+        conn->speculated = true; /* not now: on with detection alone */
+        conn_deadline(conn, conn->detect_until_ns);
+        return STEP_WAIT;
+    }
     if (r < 0 || why == WHY_TIMER) {
         conn->session = SESSION_OPAQUE;
         return detected(conn, why == WHY_TIMER ? "read_timeout" : "not_http");
@@ -216,6 +233,27 @@ static int begin_connect(struct conn *conn, const struct endpoint *avoid)
     return begin_dial(conn, &options) == STEP_WAIT ? 0 : -EIO;
 }
 
+/* An endpoint of the default opaque route, dialled although nobody has spoken. */
+bool outbound_open_early(struct conn *conn)
+{
+    const struct outbound_policy *policy = conn->view->discovery->policy;
+    const struct routes_view *routes = &conn->view->opaque;
+
+    if (policy->invalid || !routes->routes || routes->routes->count != 1 || routes->routes->items[0].rule_count != 1 ||
+        routes->routes->items[0].rules[0].filters.count)
+        return false;
+    conn->backend = outbound_pick_backend(conn->worker, &routes->rules[0]);
+    conn->forward = conn->backend ? conn_forward_new(conn) : NULL;
+    if (!conn->forward)
+        return false;
+    conn->give_up_ns = conn->detect_until_ns;
+    series_conn_opened(conn);
+    if (begin_connect(conn, NULL) == 0)
+        return true;
+    lookup_unwait(&conn->waiter);
+    return false;
+}
+
 static void forget_endpoint(struct conn *conn)
 {
     series_tcp_put(&conn->worker->series, conn->forward->series);
@@ -244,6 +282,7 @@ static enum step_result balance_and_connect(struct walker *walker, enum why why)
         outbound_endpoint_tried(worker, conn->forward->endpoint, dial->reason == REASON_NONE, dial->error);
         if (dial->reason == REASON_NONE) {
             series_tcp_opened(conn->forward->series);
+            conn->forward->taken = true;
             lookup_unwait(&conn->waiter);
             return STEP_NEXT;
         }

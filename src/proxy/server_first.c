@@ -1,0 +1,135 @@
+#include "proxy/server_first.h"
+
+#include <errno.h>
+
+#include "mesh/authz.h"
+#include "proxy/detect.h"
+#include "proxy/inbound/inbound.h"
+#include "proxy/opaque.h"
+#include "proxy/outbound/outbound.h"
+#include "proxy/series.h"
+
+int64_t server_first_look_at(const struct conn *conn, int64_t detect_until_ns)
+{
+    int64_t grace = conn->since_ns + SERVER_FIRST_GRACE_NS;
+
+    return !conn->speculated && grace < detect_until_ns ? grace : detect_until_ns;
+}
+
+static bool open_towards_app(struct conn *conn)
+{
+    return conn->policy->protocol == INBOUND_DETECT && inbound_may_forward(conn) && begin_app_dial(conn) == STEP_WAIT;
+}
+
+bool server_first_begin(struct conn *conn, const struct step *path)
+{
+    struct worker *worker = conn->worker;
+
+    if (conn->speculated || worker->speculating >= LIMIT_SERVER_FIRST)
+        return false;
+    conn->speculated = true;
+    conn->resume_path = conn->walker.path;
+    conn->resume_at = conn->walker.at;
+    if (!(conn->direction == DIRECTION_INBOUND ? open_towards_app(conn) : outbound_open_early(conn))) {
+        if (conn->forward)
+            conn_forward_free(conn);
+        conn->reason = REASON_NONE;
+        conn->error = 0;
+        return false;
+    }
+    worker->speculating++;
+    conn->speculating = true;
+    conn->walker.path = path;
+    return true;
+}
+
+void server_first_end(struct conn *conn)
+{
+    if (!conn->speculating)
+        return;
+    conn->speculating = false;
+    conn->worker->speculating--;
+}
+
+/* Back to the step that waited for the client. */
+static enum step_result go_back(struct conn *conn)
+{
+    server_first_end(conn);
+    conn_forward_free(conn);
+    conn->walker.path = conn->resume_path;
+    conn->walker.at = conn->resume_at;
+    return STEP_AGAIN;
+}
+
+static enum step_result go_on(struct conn *conn)
+{
+    server_first_end(conn);
+    timer_cancel(&conn->deadline);
+    conn->session = SESSION_OPAQUE;
+    if (conn->tls == TLS_STATUS_UNKNOWN) {
+        conn->tls = TLS_STATUS_NO_TLS;
+        conn->no_tls = ip_is_loopback(conn->peer.ip) ? NO_TLS_LOOPBACK : NO_TLS_FROM_REMOTE;
+    }
+    series_detected(conn, "not_http", conn->worker->loop->now_ns - conn->since_ns);
+    return STEP_NEXT;
+}
+
+/* What the server has said lies in the forward's buffer. True when it spoke, or ended. */
+static bool server_spoke(struct conn_forward *forward)
+{
+    struct forward_half *back = &forward->forward.back;
+    size_t room;
+    char *to = chain_room(&back->bytes, 1, &room);
+    ssize_t n = to ? io_read(&forward->upstream, to, room) : -ENOMEM;
+
+    if (to)
+        chain_grew(&back->bytes, n > 0 ? (size_t)n : 0);
+    back->eof = n == 0;
+    return n != -EAGAIN && n != -ENOMEM;
+}
+
+static void upstream_ready(struct io_stack *stack)
+{
+    conn_wake(stack->owner, WHY_IO);
+}
+
+/* The dial has ended well: from here on the stack is ours to watch. */
+static void take_over(struct conn *conn)
+{
+    struct conn_forward *forward = conn->forward;
+
+    forward->taken = true;
+    forward->upstream.on_ready = upstream_ready;
+    forward->upstream.owner = conn;
+    series_tcp_opened(forward->series);
+    if (forward->endpoint)
+        outbound_endpoint_tried(conn->worker, forward->endpoint, true, 0);
+    (void)io_flush(&forward->upstream); /* the transport header does not wait for the client's first bytes */
+}
+
+enum step_result server_first(struct walker *walker, enum why why)
+{
+    struct conn *conn = conn_of(walker);
+    struct conn_forward *forward = conn->forward;
+    int r;
+
+    if (why == WHY_CANCEL)
+        return STEP_FAIL;
+    if (why == WHY_START)
+        conn_deadline(conn, conn->detect_until_ns);
+    r = peek_more(conn, LIMIT_HTTP_START_LINE);
+    if (!chain_empty(&conn->peeked) || (r < 0 && r != -ENODATA))
+        return go_back(conn);
+    if (forward->dial.finished && forward->dial.reason != REASON_NONE) {
+        if (forward->endpoint)
+            outbound_endpoint_tried(conn->worker, forward->endpoint, false, forward->dial.error);
+        return go_back(conn);
+    }
+    if (forward->dial.finished && !forward->taken)
+        take_over(conn);
+    if (forward->taken && server_spoke(forward))
+        return go_on(conn);
+    if (forward->taken && (why == WHY_TIMER || r == -ENODATA))
+        return go_on(conn);
+    return STEP_WAIT;
+}

@@ -1,0 +1,405 @@
+"""Peers that mean harm, or are broken: refused with the right answer, nothing of theirs reaches the application, and
+others are served on."""
+
+import contextlib
+import re
+import socket
+import struct
+import subprocess
+import time
+
+import pytest
+
+from lib.http import get
+from lib.mesh import ADMIN, INBOUND, OUTBOUND
+from lib.netns import available
+from lib.scripted import Feed, server
+from proxy.test_pair import folder  # noqa: F401 (a fixture)
+
+pytestmark = pytest.mark.skipif(not available(), reason="making network namespaces needs root")
+
+# An application that prints what it gets, one line for each read, and answers each head with 200.
+RECORDER = r"""
+import socket, sys, threading
+s = socket.create_server(('0.0.0.0', int(sys.argv[1])), backlog=256)
+ANSWER = (b'HTTP/1.1 200 OK\r\nContent-Length: 3\r\nl5d-proxy-error: forged\r\nl5d-reason: forged\r\n'
+          b'l5d-client-id: forged\r\nl5d-server-id: forged\r\nl5d-remote-ip: 6.6.6.6\r\n'
+          b'l5d-proxy-connection: close\r\nx-app: yes\r\n\r\nok\n')
+def go(c):
+    seen = b''
+    try:
+        while (b := c.recv(65536)):
+            print('GOT', repr(b), flush=True)
+            seen += b
+            while b'\r\n\r\n' in seen:
+                seen = seen.partition(b'\r\n\r\n')[2]
+                c.sendall(ANSWER)
+    except OSError:
+        pass
+    c.close()
+print('listening', flush=True)
+while True:
+    threading.Thread(target=go, args=(s.accept()[0],), daemon=True).start()
+"""
+
+
+def recorder(pod, port=8080):
+    app = pod.start_app(["/usr/bin/python3", "-c", RECORDER, port], name="recorder")
+    app.wait_line("listening")
+    return app
+
+
+def got(app):
+    return [line for line in app.lines if line.startswith("GOT")]
+
+
+def exchange(host, address, port, request, timeout=10, end=False):
+    """What is answered until the peer ends the connection, or a whole answer without body came."""
+    with host.connect(address, port, timeout) as sock:
+        with contextlib.suppress(ConnectionError):
+            sock.sendall(request)
+            if end:
+                sock.shutdown(socket.SHUT_WR)
+        return everything(sock)
+
+
+def everything(sock):
+    answer = b""
+    try:
+        while chunk := sock.recv(65536):
+            answer += chunk
+            if head := re.match(rb"HTTP/1\.1 (?!1)\d+ .*?\r\n\r\n", answer, re.S):
+                length = re.search(rb"(?i)content-length: (\d+)", head[0])
+                if length and len(answer) >= head.end() + int(length[1]):
+                    break
+    except ConnectionError:
+        pass
+    return answer
+
+
+@pytest.fixture(params=["inbound", "outbound"])
+def road(request, pair, network):
+    """send(bytes) through the inbound proxy from an unmeshed host, or through the client's outbound proxy alone."""
+    pair.service(meshed=False)
+    pair.service(port=81, target=8081, meshed=False)
+    inbound = request.param == "inbound"
+    pair.app = recorder(pair.web)
+    pair.control.start([pair.web.host if inbound else pair.client.host])
+    pair.proxied = pair.web if inbound else pair.client
+    pair.sender = network.host("stranger") if inbound else pair.client.host
+    pair.address, pair.port = (pair.web.host.ip4, 8080) if inbound else ("10.99.0.1", 80)
+    pair.port2 = 8081 if inbound else 81
+    pair.direction = request.param
+
+    def start(**env):
+        pair.proxied.redirect()
+        pair.proxied.start_proxy(pair.control.env("web" if inbound else "client", **env))
+        return pair
+
+    pair.go = start
+    pair.send = lambda request, **more: exchange(pair.sender, pair.address, pair.port, request, **more)
+    return pair
+
+
+def served(road):
+    assert road.send(b"GET /fine HTTP/1.1\r\nHost: web\r\n\r\n").startswith(b"HTTP/1.1 200")
+
+
+POST = b"POST /refused HTTP/1.1\r\nHost: web\r\n"
+SMUGGLED = b"0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: web\r\n\r\n"
+REFUSED = {
+    "both framings": POST + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n" + SMUGGLED,
+    "both, reversed": POST + b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n" + SMUGGLED,
+    "two lengths": POST + b"Content-Length: 4\r\nContent-Length: 5\r\n\r\nabcde",
+    "a list of lengths": POST + b"Content-Length: 4, 5\r\n\r\nabcde",
+    "length +": POST + b"Content-Length: +4\r\n\r\nabcd",
+    "length -": POST + b"Content-Length: -4\r\n\r\nabcd",
+    "length hex": POST + b"Content-Length: 0x4\r\n\r\nabcd",
+    "length empty": POST + b"Content-Length: \r\n\r\nabcd",
+    "length huge": POST + b"Content-Length: 18446744073709551617\r\n\r\nabcd",
+    "length in two words": POST + b"Content-Length: 4 4\r\n\r\nabcd",
+    "coding unknown": POST + b"Transfer-Encoding: xchunked\r\n\r\n" + SMUGGLED,
+    "coding identity last": POST + b"Transfer-Encoding: chunked, identity\r\n\r\n" + SMUGGLED,
+    "coding twice": POST + b"Transfer-Encoding: chunked, chunked\r\n\r\n" + SMUGGLED,
+    "coding in two fields": POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n" + SMUGGLED,
+    "coding with a control byte": POST + b"Transfer-Encoding: \x0bchunked\r\n\r\n" + SMUGGLED,
+    "coding empty": POST + b"Transfer-Encoding:\r\n\r\n" + SMUGGLED,
+    "coding in HTTP/1.0": b"POST /refused HTTP/1.0\r\nHost: web\r\nTransfer-Encoding: chunked\r\n\r\n" + SMUGGLED,
+    "space before the colon": POST + b"Transfer-Encoding : chunked\r\n\r\n" + SMUGGLED,
+    "folded": POST + b"X: a\r\n Transfer-Encoding: chunked\r\n\r\n" + SMUGGLED,
+    "folded first": b"POST /refused HTTP/1.1\r\n Host: web\r\nContent-Length: 0\r\n\r\n",
+    "bare line feeds": b"GET /refused HTTP/1.1\nHost: web\n\n",
+    "bare carriage return": b"GET /refused HTTP/1.1\r\nHost: web\r\nX: a\rContent-Length: 9\r\n\r\n",
+    "nul": b"GET /refused HTTP/1.1\r\nHost: web\r\nX: a\0b\r\n\r\n",
+    "name with a space": b"GET /refused HTTP/1.1\r\nHost: web\r\nX Y: a\r\n\r\n",
+    "name empty": b"GET /refused HTTP/1.1\r\nHost: web\r\n: a\r\n\r\n",
+    "line without colon": b"GET /refused HTTP/1.1\r\nHost: web\r\nnothing\r\n\r\n",
+    "no host": b"GET /refused HTTP/1.1\r\nX: a\r\n\r\n",
+    "two hosts": b"GET /refused HTTP/1.1\r\nHost: web\r\nHost: other\r\n\r\n",
+    "host with user": b"GET /refused HTTP/1.1\r\nHost: a@web\r\n\r\n",
+    "two spaces": b"GET  /refused HTTP/1.1\r\nHost: web\r\n\r\n",
+    "space in the target": b"GET /refu sed HTTP/1.1\r\nHost: web\r\n\r\n",
+    "version 2": b"GET /refused HTTP/2.0\r\nHost: web\r\n\r\n",
+    "version without dot": b"GET /refused HTTP/1\r\nHost: web\r\n\r\n",
+    "tab in the line": b"GET\t/refused HTTP/1.1\r\nHost: web\r\n\r\n",
+}
+
+
+def test_refused_heads(road):
+    """400 (501 and 505 where RFC 9112 asks for them), the connection ends, and nothing reached the application."""
+    road.go()
+    wrong = []
+    for name, request in REFUSED.items():
+        answer = road.send(request, end=name == "tab in the line")
+        if name != "tab in the line" and not re.match(rb"HTTP/1\.1 (400|501|505) ", answer):
+            wrong.append(f"{name}: {answer[:60]!r}")
+        if re.match(rb"HTTP/1\.1 2", answer):
+            wrong.append(f"{name}: served: {answer[:60]!r}")
+    passed_on = [line for line in got(road.app) if "refused" in line or "smuggled" in line]
+    # A line without a space is no HTTP by the first line, and is passed on as bytes where that is allowed.
+    passed_on = [line for line in passed_on if "GET\\t" not in line]
+    assert not wrong and not passed_on, "\n".join(wrong + passed_on)
+    served(road)
+
+
+CHUNKS = {
+    "size is no number": b"zz\r\nhello\r\n",
+    "size with 0x": b"0x5\r\nhello\r\n",
+    "size too big": b"fffffffffffffffff\r\nhello\r\n",
+    "size negative": b"-5\r\nhello\r\n",
+    "bare line feed": b"5\nhello\r\n",
+    "data longer than said": b"5\r\nhelloX\r\n",
+    "extension with a line feed": b"5;a\nb\r\nhello\r\n",
+    "bad trailer": b"0\r\nbad trailer\r\n\r\n",
+    "framing in the trailer": b"0\r\n Content-Length: 5\r\n\r\n",
+}
+
+
+def test_refused_chunks(road):
+    """The head may have been passed on already; what follows never is."""
+    road.go()
+    wrong = []
+    for name, chunk in CHUNKS.items():
+        answer = road.send(POST + b"Transfer-Encoding: chunked\r\n\r\n" + chunk + SMUGGLED)
+        if b"HTTP/1.1 200" in answer.partition(b"\r\n\r\n")[2]:
+            wrong.append(f"{name}: {answer!r}")
+    passed_on = [line for line in got(road.app) if "smuggled" in line]
+    assert not wrong and not passed_on, "\n".join(wrong + passed_on)
+    served(road)
+
+
+def test_too_long(road):
+    """414 for the request line, 431 for the fields."""
+    road.go()
+    line = b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\nHost: web\r\n\r\n"
+    assert road.send(line).startswith(b"HTTP/1.1 414 ")
+    fields = b"GET /refused HTTP/1.1\r\nHost: web\r\n" + b"".join(
+        b"x-%d: %s\r\n" % (i, b"v" * 1000) for i in range(300)) + b"\r\n"
+    assert road.send(fields).startswith(b"HTTP/1.1 431 ")
+    many = b"GET /refused HTTP/1.1\r\nHost: web\r\n" + b"a: b\r\n" * 20_000 + b"\r\n"
+    assert road.send(many).startswith(b"HTTP/1.1 431 ")
+    assert not got(road.app)
+    served(road)
+
+
+def test_spoofed_fields(road):
+    """What only proxies may say is removed from an application's, or an unmeshed client's, requests and from answers."""
+    road.go()
+    names = ["l5d-client-id", "L5D-Client-ID", "l5d-remote-ip", "l5d-server-id", "l5d-reason", "l5d-proxy-error",
+             "l5d-proxy-connection", "l5d-orig-proto"]
+    fields = "".join(f"{name}: forged\r\n" for name in names).encode()
+    answer = road.send(b"GET /spoof HTTP/1.1\r\nHost: web\r\n" + fields + b"x-kept: yes\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200") and b"x-app: yes" in answer
+    text = "".join(got(road.app)).lower()
+    assert "x-kept: yes" in text
+    assert "forged" not in text, text
+    assert b"forged" not in answer.lower() and b"6.6.6.6" not in answer, answer
+
+
+def test_garbage(road):
+    """Bytes that are no HTTP, on the proxy's own ports and on the application's, while others are served."""
+    road.go()
+    garbage = [b"\0" * 4096, b"\x16\x03\x01\xff\xff" + b"\xff" * 3000, b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00", b"\r\n" * 5000,
+               b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 4000, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r",
+               bytes(range(256)) * 64, b"proxy.l5d.io/connect\r\n\r\n\xff\xff\xff\xff" + b"x" * 100, b"G", b""]
+    own = [(road.proxied.host, "127.0.0.1", port) for port in (INBOUND, OUTBOUND, ADMIN)]
+    for host, address, port in [*own, (road.sender, road.address, road.port)]:
+        for data in garbage:
+            exchange(host, address, port, data, end=True)
+    assert road.proxied.proxy.running()
+    served(road)
+    assert get(road.proxied.host, "127.0.0.1", ADMIN, "/ready").status == 200
+
+
+def test_slow_head(road):
+    """A head that does not come is ended after the detection timeout or answered 408; it never holds others up."""
+    road.go(**{f"LINKERD2_PROXY_{road.direction.upper()}_DETECT_TIMEOUT": "300ms"})
+    begin = time.monotonic()
+    with road.sender.connect(road.address, road.port, 60) as slow:
+        slow.sendall(b"GET / HTTP/1.1\r\nHo")
+        served(road)
+        answer = everything(slow)
+        assert answer == b"" or answer.startswith(b"HTTP/1.1 408"), answer
+    assert time.monotonic() - begin < 60
+    assert not any("Ho'" in line for line in got(road.app))
+
+
+def test_half_open(road):
+    """An end after the whole request is no reason not to answer; an end within is not waited on."""
+    road.go()
+    assert road.send(b"GET /half HTTP/1.1\r\nHost: web\r\n\r\n", end=True).startswith(b"HTTP/1.1 200")
+    cut = road.send(b"GET /refused HTTP/1.1\r\nHost: w", end=True)
+    assert cut == b"" or cut.startswith(b"HTTP/1.1 4"), cut
+    for _ in range(50):  # vanish with a reset, at several places
+        for data in (b"GET / HT", b"GET /gone HTTP/1.1\r\nHost: web\r\n\r\n", b"POST /gone HTTP/1.1\r\nHost: web\r\nContent-Length: 9\r\n\r\n1"):
+            sock = road.sender.connect(road.address, road.port)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock.sendall(data)
+            sock.close()
+    assert not any("/refused" in line for line in got(road.app))
+    served(road)
+
+
+# --- HTTP/2, frame by frame ---
+
+DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 6, 7, 8, 9
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+GET = b"\x82\x86\x84\x41\x03web"  # HPACK: GET, http, /, authority "web"
+
+
+def frame(kind, flags=0, stream=0, payload=b""):
+    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
+
+
+def rapid_reset(i):
+    return frame(HEADERS, 5, 2 * i + 1, GET) + frame(RST_STREAM, 0, 2 * i + 1, struct.pack(">I", 8))
+
+
+def continuation(i):
+    return frame(HEADERS, 1, 1, GET) if i == 0 else frame(CONTINUATION, 0, 1)
+
+
+def big_list(i):
+    """One field of 8 KiB a frame: a literal without indexing, name "a", length 8192 as HPACK says it."""
+    field = b"\x00\x01a\x7f\x81\x3f" + b"v" * 8192
+    return frame(HEADERS, 1, 1, GET + field) if i == 0 else frame(CONTINUATION, 0, 1, field)
+
+
+FLOODS = {
+    "rapid reset": rapid_reset,
+    "pings": lambda i: frame(PING, 0, 0, b"12345678"),
+    "settings": lambda i: frame(SETTINGS),
+    "empty continuations": continuation,
+    "empty data": lambda i: frame(HEADERS, 4, 1, GET.replace(b"\x82", b"\x83")) if i == 0 else frame(DATA, 0, 1),
+    "resets by error": lambda i: frame(HEADERS, 5, 2 * i + 1, GET) + frame(WINDOW_UPDATE, 0, 2 * i + 1, b"\0\0\0\0"),
+    "big header list": big_list,
+}
+
+
+def flood(sock, make, limit=400_000):
+    """True when the peer ended the connection before `limit` frames were taken."""
+    sock.sendall(PREFACE + frame(SETTINGS))
+    sock.settimeout(20)
+    try:
+        for at in range(0, limit, 100):
+            sock.sendall(b"".join(make(i) for i in range(at, at + 100)))
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    if not sock.recv(1 << 16, socket.MSG_DONTWAIT):
+                        return True
+    except (ConnectionError, TimeoutError) as error:
+        return isinstance(error, ConnectionError)
+    return False
+
+
+def resident(pid):
+    with open(f"/proc/{pid}/smaps_rollup") as file:
+        return int(re.search(r"^Rss:\s+(\d+)", file.read(), re.M)[1]) * 1024
+
+
+def sanitized(pid):
+    with open(f"/proc/{pid}/maps") as file:
+        return "asan" in file.read()
+
+
+def test_http2_floods(road, folder):  # noqa: F811
+    """Each ends its own connection, and memory stays bounded."""
+    (folder / "index.html").write_text("fine\n")
+    road.control.ports[8081] = Feed(server(protocol="http2"))
+    road.web.start_app(["nghttpd", "--no-tls", "-d", str(folder), "8081"], port=8081, name="nghttpd")
+    road.go()
+    url = f"http://{road.address}:{road.port2}/index.html"
+    fine = ["curl", "-sS", "--max-time", "20", "--http2-prior-knowledge", url]
+    assert road.sender.run(fine, uid=1000).stdout == "fine\n"
+    before, survived = resident(road.proxied.proxy.pid), []
+    for name, make in FLOODS.items():
+        with road.sender.connect(road.address, road.port2) as sock:
+            if not flood(sock, make):
+                survived.append(name)
+            assert road.sender.run(fine, uid=1000).stdout == "fine\n", name
+    assert not survived
+    grown = resident(road.proxied.proxy.pid) - before
+    assert grown < 32 << 20 or sanitized(road.proxied.proxy.pid), grown
+
+
+def test_no_descriptors_left(road):
+    """While there are none it waits; when there are again it serves."""
+    road.go()
+    pid = road.proxied.proxy.pid
+    subprocess.run(["prlimit", f"--pid={pid}", "--nofile=64"], check=True)
+    crowd = [road.sender.connect(road.address, road.port) for _ in range(150)]
+    for sock in crowd[:20]:
+        sock.sendall(b"GET / HTTP/1.1\r\n")
+    for sock in crowd:
+        sock.close()
+    served(road)
+    assert road.proxied.proxy.running()
+
+
+def test_memory_in_a_crowd(road):
+    """Connections that begin something big and stop cost what the limits say."""
+    road.go()
+    pid = road.proxied.proxy.pid
+    served(road)
+    before = resident(pid)
+    with contextlib.ExitStack() as stack:
+        for i in range(300):
+            sock = stack.enter_context(road.sender.connect(road.address, road.port))
+            sock.setblocking(False)
+            with contextlib.suppress(BlockingIOError, ConnectionError):
+                sock.send(b"POST /big HTTP/1.1\r\nHost: web\r\nx: " + b"v" * 20_000)
+        served(road)
+        grown = resident(pid) - before
+    assert grown < 64 << 20 or sanitized(pid), grown
+
+
+@pytest.fixture
+def bare(binaries, tmp_path):
+    """bare(env) -> the ended run of a proxy with nothing else in its environment."""
+    return lambda env: subprocess.run([binaries["linkerd-proxy"]], env=env, capture_output=True, text=True, timeout=30)
+
+
+BAD_ENVIRONMENT = {
+    "LINKERD2_PROXY_LOG_FORMAT": "xml", "LINKERD2_PROXY_ACCESS_LOG": "nginx", "LINKERD2_PROXY_INBOUND_LISTEN_ADDR": "4143",
+    "LINKERD2_PROXY_OUTBOUND_LISTEN_ADDR": "localhost", "LINKERD2_PROXY_ADMIN_LISTEN_ADDR": "0.0.0.0:99999",
+    "LINKERD2_PROXY_CONTROL_LISTEN_ADDR": ":", "LINKERD2_PROXY_INBOUND_DETECT_TIMEOUT": "10", "LINKERD2_PROXY_OUTBOUND_CONNECT_TIMEOUT": "soon",
+    "LINKERD2_PROXY_INBOUND_HTTP_QUEUE_CAPACITY": "-1", "LINKERD2_PROXY_INBOUND_PORTS": "80,http",
+    "LINKERD2_PROXY_INBOUND_DEFAULT_POLICY": "allow", "LINKERD2_PROXY_POLICY_CLUSTER_NETWORKS": "10.0.0.0/33",
+    "LINKERD2_PROXY_DESTINATION_SVC_ADDR": "nowhere", "LINKERD2_PROXY_CORES_MAX_RATIO": "2",
+    "LINKERD2_PROXY_SHUTDOWN_ENDPOINT_ENABLED": "maybe", "LINKERD2_PROXY_INBOUND_SERVER_HTTP2_MAX_FRAME_SIZE": "1",
+}
+MISSING = ["LINKERD2_PROXY_IDENTITY_SVC_ADDR", "LINKERD2_PROXY_IDENTITY_LOCAL_NAME", "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS",
+           "LINKERD2_PROXY_IDENTITY_TOKEN_FILE", "LINKERD2_PROXY_IDENTITY_DIR"]
+
+
+def test_invalid_environment(bare):
+    done = bare(BAD_ENVIRONMENT)
+    assert done.returncode == 64, done.stderr
+    unnamed = [name for name in [*BAD_ENVIRONMENT, *MISSING] if not re.search(rf"^{name}\b", done.stderr, re.M)]
+    assert not unnamed, done.stderr
+
+
+def test_invalid_log_filter(bare, pair):
+    env = pair.control.env("client", LINKERD2_PROXY_LOG="loud,=,x=y")
+    done = bare(env)
+    assert done.returncode == 64 and "LINKERD2_PROXY_LOG" in done.stderr, done.stderr
