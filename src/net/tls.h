@@ -48,7 +48,8 @@ struct tls_credentials;
 /*
  * From the key and the chain (leaf first), checked as a peer would: the chain reaches an anchor at `wall_ns`, belongs
  * to the key and carries `own`. With `key` NULL and an empty chain: believes, but proves nothing (before the first
- * certificate); fit for clients only. -EKEYREJECTED or -EINVAL with a reason, or -ENOMEM. Takes references.
+ * certificate); fit for clients only. Then there may be no anchors as well: that believes nobody, for an inspector.
+ * -EKEYREJECTED or -EINVAL with a reason, or -ENOMEM. Takes references.
  */
 int tls_credentials_new(struct x509_key *key, const struct x509_bundle *chain, struct san own,
                         const struct x509_bundle *anchors, int64_t wall_ns, struct errmsg *msg,

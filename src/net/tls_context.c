@@ -30,6 +30,8 @@ static int check_own(struct x509_key *key, const struct x509_bundle *chain, stru
 
     if (!key && chain->count == 0)
         return 0;
+    if (anchors->count == 0)
+        return errmsg_set(msg, -EINVAL, "there is no trust anchor");
     if (!key || chain->count == 0)
         return errmsg_set(msg, -EINVAL, "a key and a certificate are needed, there is only one of them");
     if (!x509_cert_has_key(chain->certs[0], key))
@@ -52,8 +54,6 @@ int tls_credentials_new(struct x509_key *key, const struct x509_bundle *chain, s
 
     if (!chain)
         chain = &nothing;
-    if (anchors->count == 0)
-        return errmsg_set(msg, -EINVAL, "there is no trust anchor");
     r = check_own(key, chain, own, anchors, wall_ns, msg);
     if (r < 0)
         return r;

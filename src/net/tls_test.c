@@ -461,7 +461,10 @@ static void test_credentials(void **state)
     assert_int_equal(
         tls_credentials_new(f->server.key, &none, server_id, &f->authority.anchors, FIXTURE_WALL, &msg, &credentials),
         -EINVAL);
-    assert_int_equal(tls_credentials_new(NULL, NULL, nobody, &none, FIXTURE_WALL, &msg, &credentials), -EINVAL);
+    assert_int_equal(
+        tls_credentials_new(f->server.key, &f->server.chain, server_id, &none, FIXTURE_WALL, &msg, &credentials),
+        -EINVAL);
+    assert_non_null(strstr(msg.text, "no trust anchor"));
     authority_release(&stranger);
 }
 
@@ -1075,12 +1078,11 @@ static void test_prefix_below(void **state)
 static void test_inspector(void **state)
 {
     struct fixture *f = *state;
-    struct authority stranger;
-    struct tls_context *anonymous;
+    struct x509_bundle none = {0}; /* whom we believe plays no part */
+    struct tls_context *anonymous = tls_world_context(&f->world, NULL, nobody, &none);
+    struct tls_client options = to_server();
     int c, s;
 
-    authority_init(&stranger, "stranger"); /* whom we believe plays no part */
-    anonymous = tls_world_context(&f->world, NULL, nobody, &stranger.anchors);
     tls_connect(&f->world, &f->a, &f->b);
     assert_int_equal(tls_push_inspector(&f->a.stack, anonymous, server_id.name), 0);
     assert_int_equal(tls_push_server(&f->b.stack, f->server_ctx, NULL, 0), 0);
@@ -1091,8 +1093,14 @@ static void test_inspector(void **state)
     assert_non_null(tls_shown(&f->a.stack));
     assert_true(x509_bundle_eq(tls_shown(&f->a.stack), &f->server.chain));
     assert_null(tls_shown(&f->b.stack));
+    io_close(&f->a.stack, true);
+    io_close(&f->b.stack, true);
+    tls_connect(&f->world, &f->a, &f->b); /* and who believes nobody believes nobody */
+    assert_int_equal(tls_push_client(&f->a.stack, anonymous, &options), 0);
+    assert_int_equal(tls_push_server(&f->b.stack, f->server_ctx, NULL, 0), 0);
+    tls_shake(&f->world, &f->a, &f->b, &c, &s);
+    assert_int_equal(tls_failure(&f->a.stack), TLS_UNKNOWN_ISSUER);
     tls_context_unref(anonymous);
-    authority_release(&stranger);
 }
 
 static void test_out_of_pages(void **state)
