@@ -74,14 +74,15 @@ struct grpc_method {
     void (*start)(struct grpc_server_call *call, void *service_owner, struct slice message);
 };
 
-/* Told about every call, for grpc_server_* metrics; either may be NULL. */
+/* on_* are told about every call, for grpc_server_* metrics; each may be NULL. */
 struct grpc_service {
     const struct grpc_method *methods;
     unsigned count;
-    void *owner;
-    void (*on_started)(void *owner, const struct grpc_method *method);
-    void (*on_handled)(void *owner, const struct grpc_method *method, int status, int64_t took_ns);
-    void (*on_message)(void *owner, const struct grpc_method *method, bool sent);
+    void *owner;    /* for start() */
+    void *observer; /* for the next three */
+    void (*on_started)(void *observer, const struct grpc_method *method);
+    void (*on_handled)(void *observer, const struct grpc_method *method, int status, int64_t took_ns);
+    void (*on_message)(void *observer, const struct grpc_method *method, bool sent);
 };
 
 struct grpc_server_call_events {

@@ -70,7 +70,7 @@ static void leave(struct grpc_server_call *call)
 static void tell_handled(struct grpc_server_call *call, int status)
 {
     if (call->method && call->service->on_handled)
-        call->service->on_handled(call->service->owner, call->method, status, call->loop->now_ns - call->started_ns);
+        call->service->on_handled(call->service->observer, call->method, status, call->loop->now_ns - call->started_ns);
 }
 
 /* The peer left or the stream broke: the owner learns it once. */
@@ -177,7 +177,7 @@ int grpc_reply(struct grpc_server_call *call, struct slice message)
     if (r == 0)
         r = send_message(call, message);
     if (r == 0 && call->service->on_message)
-        call->service->on_message(call->service->owner, call->method, true);
+        call->service->on_message(call->service->observer, call->method, true);
     return r;
 }
 
@@ -288,7 +288,7 @@ static void server_head(struct http_stream *stream, struct http_head *head, bool
     } else {
         find_method(call, head->path);
         if (call->method && call->service->on_started)
-            call->service->on_started(call->service->owner, call->method);
+            call->service->on_started(call->service->observer, call->method);
         if (!call->method)
             fail(call, GRPC_UNIMPLEMENTED, SLICE_LIT("unknown method"));
         else if (last)
@@ -322,7 +322,7 @@ static void begin_call(struct grpc_server_call *call, struct slice message)
     call->request_seen = true;
     call->started = true;
     if (call->service->on_message)
-        call->service->on_message(call->service->owner, call->method, false);
+        call->service->on_message(call->service->observer, call->method, false);
     call->method->start(call, call->service->owner, message);
 }
 

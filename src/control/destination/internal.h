@@ -1,0 +1,27 @@
+/* Internal to destination/: the component, and what its two methods share. */
+#pragma once
+
+#include "control/authority.h"
+#include "control/destination/describe.h"
+#include "control/destination/destination.h"
+#include "control/grpc_meter.h"
+#include "control/views.h"
+
+enum { DESTINATION_BYTES = 4096 }; /* of the queue of a call, for each update that may wait */
+
+struct destination {
+    struct controller *controller;
+    struct subscriber subscriber;
+    bool subscribed;
+    struct views views; /* of both methods */
+    struct grpc_service service;
+    struct grpc_meter *meter;
+};
+
+static inline struct destination *destination_of(const struct view *view)
+{
+    return CONTAINER_OF(view->views, struct destination, views);
+}
+
+void destination_get(struct grpc_server_call *call, void *destination, struct slice message);
+void destination_get_profile(struct grpc_server_call *call, void *destination, struct slice message);

@@ -1,0 +1,516 @@
+/* Destination.GetProfile: what an address or a name is. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "api/destination.h"
+#include "api/workload.h"
+#include "control/destination/internal.h"
+#include "control/ports.h"
+
+/* What is asked for, and by whom. */
+struct question {
+    struct controller *controller;
+    struct authority target;
+    struct client_view client;
+};
+
+struct profile_view {
+    struct view view;
+    struct question question; /* text in the key; the zone is looked up each time */
+};
+
+static struct profile_view *of(struct view *view)
+{
+    return CONTAINER_OF(view, struct profile_view, view);
+}
+
+/* --- profiles of services --- */
+
+static int copy_condition(struct arena *arena, const struct kube_request_match *from, struct request_condition *ret);
+
+static int copy_conditions(struct arena *arena, const struct kube_request_match *from, size_t count, enum request_condition_kind kind,
+                           struct request_condition *ret)
+{
+    *ret = (struct request_condition){.kind = kind, .count = count};
+    ret->children = ARENA_ARRAY(arena, struct request_condition, count);
+    if (!ret->children)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        int r = copy_condition(arena, &from[i], &ret->children[i]);
+
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* Of the parts written all must hold. */
+static int copy_condition(struct arena *arena, const struct kube_request_match *from, struct request_condition *ret)
+{
+    struct request_condition *parts = ARENA_ARRAY(arena, struct request_condition, 5);
+    size_t count = 0;
+    int r = parts ? 0 : -ENOMEM;
+
+    if (r == 0 && from->path_regex.len)
+        parts[count++] = (struct request_condition){.kind = REQUEST_PATH, .text = from->path_regex};
+    if (r == 0 && from->method.len)
+        parts[count++] = (struct request_condition){.kind = REQUEST_METHOD, .text = from->method};
+    if (r == 0 && from->all_count)
+        r = copy_conditions(arena, from->all, from->all_count, REQUEST_ALL, &parts[count++]);
+    if (r == 0 && from->any_count)
+        r = copy_conditions(arena, from->any, from->any_count, REQUEST_ANY, &parts[count++]);
+    if (r == 0 && from->not_)
+        r = copy_conditions(arena, from->not_, 1, REQUEST_NOT, &parts[count++]);
+    if (r < 0)
+        return r;
+    *ret = count == 1 ? parts[0] : (struct request_condition){.kind = REQUEST_ALL, .children = parts, .count = count};
+    return 0;
+}
+
+static int copy_response(struct arena *arena, const struct kube_response_match *from, struct response_condition *ret)
+{
+    struct response_condition *parts = ARENA_ARRAY(arena, struct response_condition, 4);
+    const struct kube_response_match *lists[] = {from->all, from->any, from->not_};
+    size_t counts[] = {from->all_count, from->any_count, from->not_ ? 1 : 0}, count = 0;
+    static const enum response_condition_kind kinds[] = {RESPONSE_ALL, RESPONSE_ANY, RESPONSE_NOT};
+
+    if (!parts)
+        return -ENOMEM;
+    if (from->status)
+        parts[count++] = (struct response_condition){
+            .kind = RESPONSE_STATUS,
+            .min = (uint16_t)from->status->min,
+            .max = (uint16_t)(from->status->max ? from->status->max : from->status->min),
+        };
+    for (int list = 0; list < 3; list++) {
+        struct response_condition *part = &parts[count];
+
+        if (!counts[list])
+            continue;
+        count++;
+        *part = (struct response_condition){.kind = kinds[list], .count = counts[list]};
+        part->children = ARENA_ARRAY(arena, struct response_condition, counts[list]);
+        if (!part->children)
+            return -ENOMEM;
+        for (size_t i = 0; i < counts[list]; i++)
+            if (copy_response(arena, &lists[list][i], &part->children[i]) < 0)
+                return -ENOMEM;
+    }
+    *ret = count == 1 ? parts[0] : (struct response_condition){.kind = RESPONSE_ALL, .children = parts, .count = count};
+    return 0;
+}
+
+static int copy_route(struct arena *arena, const struct kube_profile_route *from, struct profile_route *ret)
+{
+    struct label *label = ARENA_NEW(arena, struct label);
+    int r;
+
+    if (!label)
+        return -ENOMEM;
+    *label = (struct label){SLICE_LIT("route"), from->name};
+    *ret = (struct profile_route){.labels = {label, 1}, .is_retryable = from->is_retryable, .timeout_ns = from->timeout_ns};
+    r = from->condition ? copy_condition(arena, from->condition, &ret->condition) : 0;
+    ret->class_count = from->response_class_count;
+    ret->classes = ARENA_ARRAY(arena, struct response_class, ret->class_count);
+    if (!ret->classes)
+        return -ENOMEM;
+    for (size_t i = 0; r == 0 && i < ret->class_count; i++) {
+        ret->classes[i].is_failure = from->response_classes[i].is_failure;
+        if (from->response_classes[i].condition)
+            r = copy_response(arena, from->response_classes[i].condition, &ret->classes[i].condition);
+    }
+    return r;
+}
+
+static struct metadata resource(const char *group, const char *kind, const struct kube_object *object, uint16_t port)
+{
+    return (struct metadata){.kind = METADATA_RESOURCE, .group = slice_str(group), .resource_kind = slice_str(kind),
+                             .name = object->name, .namespace = object->namespace_, .port = port};
+}
+
+static int copy_overrides(struct arena *arena, const struct kube_service_profile *from, uint16_t port, struct profile *profile)
+{
+    profile->override_count = from->dst_override_count;
+    profile->overrides = ARENA_ARRAY(arena, struct weighted_dst, from->dst_override_count);
+    if (!profile->overrides)
+        return -ENOMEM;
+    for (size_t i = 0; i < from->dst_override_count; i++) {
+        struct slice authority = from->dst_overrides[i].authority;
+
+        if (authority.len && authority.ptr[authority.len - 1] == '.')
+            authority.len--;
+        if (slice_find(authority, ':') == authority.len)
+            authority = arena_printf(arena, "%.*s:%u", SLICE_ARGS(authority), (unsigned)port);
+        if (!authority.ptr)
+            return -ENOMEM;
+        profile->overrides[i].authority = authority;
+        profile->overrides[i].weight = (uint32_t)(from->dst_overrides[i].weight_milli * 10);
+    }
+    return 0;
+}
+
+static int apply_profile(struct arena *arena, const struct kube_service_profile *from, uint16_t port, struct profile *profile)
+{
+    int r = 0;
+
+    profile->route_count = from->route_count;
+    profile->routes = ARENA_ARRAY(arena, struct profile_route, from->route_count);
+    if (!profile->routes)
+        return -ENOMEM;
+    for (size_t i = 0; r == 0 && i < from->route_count; i++)
+        r = copy_route(arena, &from->routes[i], &profile->routes[i]);
+    if (from->retry_budget)
+        profile->retry_budget = (struct retry_budget_config){from->retry_budget->retry_ratio,
+                                                             from->retry_budget->min_retries_per_second,
+                                                             from->retry_budget->ttl_ns};
+    for (size_t i = 0; i < from->opaque_port_count; i++)
+        profile->opaque_protocol |= port >= from->opaque_ports[i].first && port <= from->opaque_ports[i].last;
+    return r < 0 ? r : copy_overrides(arena, from, port, profile);
+}
+
+/* The ServiceProfile named after the service: the client's own namespace first, then the service's. */
+static const struct kube_service_profile *find_profile(const struct question *question, struct slice fqdn, struct slice service_ns)
+{
+    struct store *store = question->controller->store;
+    const struct kube_object *object = NULL;
+
+    if (question->client.namespace_.len)
+        object = store_get(store, KUBE_SERVICE_PROFILE, question->client.namespace_, fqdn);
+    if (!object)
+        object = store_get(store, KUBE_SERVICE_PROFILE, service_ns, fqdn);
+    return object ? kube_service_profile(object) : NULL;
+}
+
+static bool has_port(const struct kube_service *service, uint16_t port)
+{
+    for (size_t i = 0; i < service->port_count; i++)
+        if (service->ports[i].port == port)
+            return true;
+    return false;
+}
+
+static int service_profile(const struct question *question, const struct kube_service *service, struct profile *profile)
+{
+    const struct controller *controller = question->controller;
+    struct arena *arena = &profile->snapshot.arena;
+    uint16_t port = question->target.is_addr ? question->target.addr.port : question->target.port;
+    const struct kube_service_profile *written;
+
+    if (!has_port(service, port) && question->target.is_addr)
+        return 0; /* completely empty: the policy says what becomes of such ports */
+    profile->fully_qualified_name = arena_printf(arena, "%.*s.%.*s.svc.%.*s", SLICE_ARGS(service->meta.name),
+                                                 SLICE_ARGS(service->meta.namespace_),
+                                                 SLICE_ARGS(controller->options.cluster_domain));
+    if (!profile->fully_qualified_name.ptr)
+        return -ENOMEM;
+    profile->opaque_protocol = ports_service_is_opaque(controller, service, port);
+    profile->has_retry_budget = true;
+    profile->retry_budget = (struct retry_budget_config){0.2, 10, INT64_C(10000000000)};
+    profile->parent = resource("core", "Service", &service->meta, port);
+    written = find_profile(question, profile->fully_qualified_name, service->meta.namespace_);
+    if (!written)
+        return 0;
+    profile->profile = resource("linkerd.io", "ServiceProfile", &written->meta, 0);
+    return apply_profile(arena, written, port, profile);
+}
+
+/* --- profiles of endpoints --- */
+
+static int endpoint_profile(const struct question *question, const struct kube_object *backing, struct addr addr,
+                            struct profile *profile)
+{
+    const struct controller *controller = question->controller;
+    struct arena *arena = &profile->snapshot.arena;
+    struct slice node = backing && backing->kind == KUBE_POD ? kube_pod(backing)->spec.node_name : SLICE_NULL;
+    struct labels *ns = ARENA_NEW(arena, struct labels);
+    int r;
+
+    profile->endpoint = ARENA_NEW(arena, struct endpoint_info);
+    if (!profile->endpoint || !ns)
+        return -ENOMEM;
+    r = describe_endpoint(controller, backing, addr, describe_zone_of_node(controller, node), &question->client, arena,
+                          profile->endpoint);
+    if (r < 0 || !backing)
+        return r;
+    ns->items = ARENA_NEW(arena, struct label);
+    if (!ns->items)
+        return -ENOMEM;
+    ns->items[0] = (struct label){SLICE_LIT("namespace"), backing->namespace_};
+    ns->count = 1;
+    profile->endpoint->set_labels = ns;
+    profile->opaque_protocol = describe_is_opaque(controller, backing, addr.port);
+    return 0;
+}
+
+/* A pod by its address, or by its host's and a host port (then with the port behind it). */
+static const struct kube_object *pod_at(struct store *store, struct addr *addr)
+{
+    struct kube_set pods = store_by_ip(store, STORE_PODS_BY_IP, addr->ip);
+
+    if (pods.count && !kube_pod(pods.items[0])->spec.host_network)
+        return pods.items[0];
+    pods = store_by_ip(store, STORE_PODS_BY_HOST_IP, addr->ip);
+    for (size_t i = 0; i < pods.count; i++) {
+        const struct kube_pod *pod = kube_pod(pods.items[i]);
+
+        for (size_t c = 0; c < pod->spec.container_count; c++)
+            for (size_t p = 0; p < pod->spec.containers[c].port_count; p++) {
+                const struct kube_container_port *port = &pod->spec.containers[c].ports[p];
+
+                if (port->host_port == addr->port && addr->port && pod->status.pod_ip.version) {
+                    *addr = (struct addr){pod->status.pod_ip, port->port};
+                    return pods.items[i];
+                }
+            }
+    }
+    return NULL;
+}
+
+/* A pod, or else an external workload. */
+static const struct kube_object *workload_at(struct store *store, struct addr *addr)
+{
+    const struct kube_object *pod = pod_at(store, addr);
+    struct kube_set workloads = store_by_ip(store, STORE_WORKLOADS_BY_IP, addr->ip);
+
+    return pod ? pod : workloads.count ? workloads.items[0] : NULL;
+}
+
+static int addr_profile(const struct question *question, struct profile *profile, int *ret_status)
+{
+    struct store *store = question->controller->store;
+    struct addr addr = question->target.addr;
+    struct kube_set services = store_by_ip(store, STORE_SERVICES_BY_IP, addr.ip);
+    const struct kube_object *backing;
+
+    if (services.count > 1) {
+        *ret_status = GRPC_FAILED_PRECONDITION;
+        return -EEXIST;
+    }
+    if (services.count)
+        return service_profile(question, kube_service(services.items[0]), profile);
+    backing = workload_at(store, &addr);
+    return endpoint_profile(question, backing, addr, profile);
+}
+
+/* "pod-0.svc.ns": the endpoint of that hostname. */
+static int instance_profile(const struct question *question, const struct kube_service *service, struct profile *profile, int *ret_status)
+{
+    struct store *store = question->controller->store;
+    struct kube_set slices = store_by_name(store, STORE_SLICES_OF_SERVICE, service->meta.namespace_, service->meta.name);
+
+    for (size_t i = 0; i < slices.count; i++) {
+        const struct kube_endpoint_slice *slice = kube_endpoint_slice(slices.items[i]);
+
+        for (size_t j = 0; j < slice->endpoint_count; j++) {
+            const struct kube_endpoint *endpoint = &slice->endpoints[j];
+
+            if (endpoint->ip.version && slice_eq(endpoint->hostname, question->target.instance))
+                return endpoint_profile(question, store_get(store, KUBE_POD, service->meta.namespace_, endpoint->target.name),
+                                        (struct addr){endpoint->ip, question->target.port}, profile);
+        }
+    }
+    *ret_status = GRPC_NOT_FOUND;
+    return -ENOENT;
+}
+
+static int name_profile(const struct question *question, struct profile *profile, int *ret_status)
+{
+    const struct kube_object *object =
+        store_get(question->controller->store, KUBE_SERVICE, question->target.namespace_, question->target.service);
+
+    if (!object) {
+        *ret_status = GRPC_NOT_FOUND;
+        return -ENOENT;
+    }
+    if (kube_service(object)->type == KUBE_EXTERNAL_NAME) {
+        *ret_status = GRPC_INVALID_ARGUMENT;
+        return -EINVAL;
+    }
+    if (question->target.instance.len)
+        return instance_profile(question, kube_service(object), profile, ret_status);
+    return service_profile(question, kube_service(object), profile);
+}
+
+/* The encoded answer, or a negative errno and the status that says so. */
+static int make(const struct question *question, struct buffer *ret_bytes, int *ret_status)
+{
+    struct profile *profile = profile_new();
+    int r;
+
+    *ret_status = GRPC_INTERNAL;
+    if (!profile)
+        return -ENOMEM;
+    r = question->target.is_addr ? addr_profile(question, profile, ret_status) : name_profile(question, profile, ret_status);
+    if (r == 0)
+        r = profile_encode(profile, NULL, ret_bytes);
+    profile_unref(profile);
+    return r;
+}
+
+/* --- views --- */
+
+static void follow_service(struct view *view, const struct kube_object *service)
+{
+    view_follow(view, "Service %.*s/%.*s", SLICE_ARGS(service->namespace_), SLICE_ARGS(service->name));
+    view_follow(view, "Namespace %.*s", SLICE_ARGS(service->namespace_));
+}
+
+/* What the address belongs to now decides what else matters. */
+static void follow_addr(struct view *view, const struct question *question)
+{
+    struct store *store = question->controller->store;
+    struct addr addr = question->target.addr;
+    struct kube_set services = store_by_ip(store, STORE_SERVICES_BY_IP, addr.ip);
+    const struct kube_object *backing;
+    char ip[IP_TEXT_MAX];
+
+    view_follow(view, "IP %s", ip_format(addr.ip, ip));
+    for (size_t i = 0; i < services.count; i++)
+        follow_service(view, services.items[i]);
+    if (services.count)
+        return;
+    backing = workload_at(store, &addr);
+    view_follow(view, "Nodes");
+    if (backing)
+        view_follow(view, "Namespace %.*s", SLICE_ARGS(backing->namespace_));
+}
+
+static void follow_name(struct view *view, const struct authority *target)
+{
+    view_follow(view, "Service %.*s/%.*s", SLICE_ARGS(target->namespace_), SLICE_ARGS(target->service));
+    view_follow(view, "Namespace %.*s", SLICE_ARGS(target->namespace_));
+    if (!target->instance.len)
+        return;
+    view_follow(view, "Endpoints %.*s/%.*s", SLICE_ARGS(target->namespace_), SLICE_ARGS(target->service));
+    view_follow(view, "Nodes");
+}
+
+static void follow(struct profile_view *view)
+{
+    view_forget(&view->view);
+    if (view->question.target.is_addr)
+        follow_addr(&view->view, &view->question);
+    else
+        follow_name(&view->view, &view->question.target);
+}
+
+/* What is gone keeps what was said of it last: a call in progress is no worse off than before. */
+static void remake(struct view *base)
+{
+    struct profile_view *view = of(base);
+    struct buffer bytes;
+    int status;
+
+    follow(view);
+    view->question.client.zone = describe_zone_of_node(view->question.controller, view->question.client.node);
+    buffer_init(&bytes, LIMIT_GRPC_MESSAGE);
+    if (make(&view->question, &bytes, &status) == 0)
+        view_say(base, buffer_slice(&bytes));
+    else if (status == GRPC_INTERNAL)
+        view_break(base);
+    buffer_release(&bytes);
+}
+
+static void free_view(struct view *base)
+{
+    view_release(base);
+    free(of(base));
+}
+
+static const struct view_kind profile_kind = {remake, free_view};
+
+/* The length in front keeps texts apart, whatever is in them. */
+static int find_view(struct destination *destination, const struct question *question, struct slice path, struct profile_view **ret_view)
+{
+    char text[1024];
+    const struct client_view *client = &question->client;
+    int prefix = snprintf(text, sizeof(text), "profile %zu %zu ", path.len, client->namespace_.len);
+    int len = snprintf(text, sizeof(text), "profile %zu %zu %.*s%.*s%.*s", path.len, client->namespace_.len, SLICE_ARGS(path),
+                       SLICE_ARGS(client->namespace_), SLICE_ARGS(client->node));
+    struct profile_view *view;
+    struct view *found;
+    struct slice rest;
+
+    if (len < 0 || (size_t)len >= sizeof(text))
+        return -EINVAL;
+    found = views_find(&destination->views, slice_of(text, (size_t)len));
+    if (found) {
+        *ret_view = of(found);
+        return 0;
+    }
+    view = calloc(1, sizeof(*view));
+    if (!view || views_add(&destination->views, &view->view, &profile_kind, slice_of(text, (size_t)len)) < 0) {
+        free(view);
+        return -ENOMEM;
+    }
+    rest = slice_skip(view->view.key, (size_t)prefix);
+    view->question = *question;
+    /* Parsed again from the key, whose memory the slices may keep. */
+    (void)authority_parse(slice_take(rest, path.len), question->controller->options.cluster_domain, NULL, &view->question.target);
+    view->question.client.namespace_ = slice_take(slice_skip(rest, path.len), client->namespace_.len);
+    view->question.client.node = slice_skip(rest, path.len + client->namespace_.len);
+    follow(view);
+    *ret_view = view;
+    return 0;
+}
+
+/* --- calls --- */
+
+static void refuse(struct grpc_server_call *call, int status, struct slice path)
+{
+    struct errmsg msg;
+
+    errmsg_set(&msg, 0,
+               status == GRPC_FAILED_PRECONDITION ? "more than one Service has the address of %.*s"
+               : status == GRPC_NOT_FOUND         ? "%.*s not found"
+               : status == GRPC_INVALID_ARGUMENT  ? "%.*s is a Service of type ExternalName"
+                                                  : "the profile of %.*s cannot be made",
+               SLICE_ARGS(path));
+    grpc_finish(call, status, slice_str(msg.text));
+}
+
+static void answer(struct destination *destination, struct grpc_server_call *call, const struct question *question, struct slice path)
+{
+    struct profile_view *view;
+    struct buffer bytes;
+    int status, r;
+
+    buffer_init(&bytes, LIMIT_GRPC_MESSAGE);
+    if (make(question, &bytes, &status) < 0) {
+        refuse(call, status, path);
+    } else if ((r = find_view(destination, question, path, &view)) < 0) {
+        grpc_finish(call, r == -EINVAL ? GRPC_INVALID_ARGUMENT : GRPC_RESOURCE_EXHAUSTED,
+                    r == -EINVAL ? SLICE_LIT("names too long") : SLICE_LIT("no memory"));
+    } else {
+        if (list_empty(&view->view.calls))
+            view_said(&view->view, buffer_slice(&bytes));
+        if (view_join(&view->view, call, bytes.len) == 0)
+            (void)grpc_reply(call, buffer_slice(&bytes));
+    }
+    buffer_release(&bytes);
+}
+
+void destination_get_profile(struct grpc_server_call *call, void *owner, struct slice message)
+{
+    struct destination *destination = owner;
+    struct question question = {.controller = destination->controller};
+    struct get_destination request;
+    struct context_token token = {0};
+    struct errmsg msg = {""};
+    struct arena arena;
+    int r;
+
+    arena_init(&arena, (size_t)2 * LIMIT_GRPC_MESSAGE);
+    r = get_destination_decode(message, &arena, &msg, &request);
+    if (r == 0)
+        r = authority_parse(request.path, destination->controller->options.cluster_domain, &msg, &question.target);
+    if (r < 0) {
+        grpc_finish(call, GRPC_INVALID_ARGUMENT, slice_str(msg.text));
+    } else {
+        (void)context_token_parse(request.context_token, &arena, NULL, &token); /* what cannot be read tells nothing */
+        question.client = (struct client_view){token.ns, token.node_name, describe_zone_of_node(destination->controller, token.node_name)};
+        answer(destination, call, &question, request.path);
+    }
+    arena_release(&arena);
+}

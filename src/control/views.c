@@ -1,0 +1,325 @@
+#include "control/views.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { TOPIC_MAX = 1024 }; /* bytes; what is longer is cut for followers and touches alike */
+
+struct topic {
+    struct map_entry entry;
+    struct list followers; /* struct interest */
+    char text[];
+};
+
+struct interest {
+    struct list in_view, in_topic;
+    struct topic *topic;
+    struct view *view;
+};
+
+struct view_call {
+    struct list link;
+    struct view *view;
+    struct grpc_server_call *call;
+};
+
+/* --- the set --- */
+
+static void remake_dirty(struct task *task);
+
+void views_init(struct views *views, struct loop *loop, size_t queue_bytes)
+{
+    struct rng *rng = &loop->rng;
+
+    *views = (struct views){.loop = loop, .queue_bytes = queue_bytes};
+    map_init(&views->by_key, rng_next(rng), rng_next(rng));
+    map_init(&views->topics, rng_next(rng), rng_next(rng));
+    list_init(&views->dirty);
+    task_init(&views->remake, remake_dirty);
+}
+
+void views_release(struct views *views)
+{
+    task_cancel(&views->remake);
+    map_release(&views->by_key);
+    map_release(&views->topics);
+}
+
+struct view *views_find(struct views *views, struct slice key)
+{
+    struct map_entry *entry = map_find(&views->by_key, key);
+
+    return entry ? CONTAINER_OF(entry, struct view, entry) : NULL;
+}
+
+int views_add(struct views *views, struct view *view, const struct view_kind *kind, struct slice key)
+{
+    char *copy = malloc(key.len + 1);
+    int r;
+
+    if (!copy)
+        return -ENOMEM;
+    memcpy(copy, key.ptr, key.len);
+    view->key = slice_of(copy, key.len);
+    r = map_add(&views->by_key, &view->entry, view->key);
+    if (r < 0) {
+        free(copy);
+        return r;
+    }
+    view->views = views;
+    view->kind = kind;
+    list_init(&view->dirty_link);
+    list_init(&view->calls);
+    list_init(&view->interests);
+    return 0;
+}
+
+void view_release(struct view *view)
+{
+    view_forget(view);
+    map_remove(&view->views->by_key, &view->entry);
+    list_remove(&view->dirty_link);
+    free((char *)(uintptr_t)view->key.ptr);
+}
+
+/* --- topics --- */
+
+static struct slice format_topic(char text[TOPIC_MAX], const char *format, va_list args)
+{
+    int len = vsnprintf(text, TOPIC_MAX, format, args);
+
+    return slice_of(text, len < 0 ? 0 : len < TOPIC_MAX ? (size_t)len : TOPIC_MAX - 1);
+}
+
+static struct topic *find_topic(struct views *views, struct slice text)
+{
+    struct map_entry *entry = map_find(&views->topics, text);
+
+    return entry ? CONTAINER_OF(entry, struct topic, entry) : NULL;
+}
+
+static struct topic *add_topic(struct views *views, struct slice text)
+{
+    struct topic *topic = malloc(sizeof(*topic) + text.len);
+
+    if (!topic)
+        return NULL;
+    list_init(&topic->followers);
+    memcpy(topic->text, text.ptr, text.len);
+    if (map_add(&views->topics, &topic->entry, slice_of(topic->text, text.len)) < 0) {
+        free(topic);
+        return NULL;
+    }
+    return topic;
+}
+
+static void drop_topic_unfollowed(struct views *views, struct topic *topic)
+{
+    if (!list_empty(&topic->followers))
+        return;
+    map_remove(&views->topics, &topic->entry);
+    free(topic);
+}
+
+void view_forget(struct view *view)
+{
+    struct list *link;
+
+    while ((link = list_pop(&view->interests))) {
+        struct interest *interest = CONTAINER_OF(link, struct interest, in_view);
+
+        list_remove(&interest->in_topic);
+        drop_topic_unfollowed(view->views, interest->topic);
+        free(interest);
+    }
+}
+
+static int follow(struct view *view, struct slice text)
+{
+    struct interest *interest = malloc(sizeof(*interest));
+    struct topic *topic = find_topic(view->views, text);
+
+    if (interest && !topic)
+        topic = add_topic(view->views, text);
+    if (!interest || !topic) {
+        free(interest);
+        return -ENOMEM;
+    }
+    *interest = (struct interest){.topic = topic, .view = view};
+    list_push(&topic->followers, &interest->in_topic);
+    list_push(&view->interests, &interest->in_view);
+    return 0;
+}
+
+void view_follow(struct view *view, const char *format, ...)
+{
+    char text[TOPIC_MAX];
+    va_list args;
+    int r;
+
+    va_start(args, format);
+    r = follow(view, format_topic(text, format, args));
+    va_end(args);
+    if (r < 0)
+        view_break(view);
+}
+
+static void touch(struct view *view)
+{
+    if (list_empty(&view->dirty_link))
+        list_push(&view->views->dirty, &view->dirty_link);
+    task_wake(view->views->loop, &view->views->remake);
+}
+
+void view_break(struct view *view)
+{
+    view->broken = true;
+    touch(view);
+}
+
+static void touch_topic(struct views *views, struct slice text, bool (*applies)(const struct view *view, const void *context),
+                        const void *context)
+{
+    struct topic *topic = find_topic(views, text);
+
+    if (!topic)
+        return;
+    LIST_FOR_EACH (link, &topic->followers) {
+        struct view *view = CONTAINER_OF(link, struct interest, in_topic)->view;
+
+        if (!applies || applies(view, context))
+            touch(view);
+    }
+}
+
+void views_touch(struct views *views, const char *format, ...)
+{
+    char text[TOPIC_MAX];
+    va_list args;
+
+    va_start(args, format);
+    touch_topic(views, format_topic(text, format, args), NULL, NULL);
+    va_end(args);
+}
+
+void views_touch_some(struct views *views, bool (*applies)(const struct view *view, const void *context), const void *context,
+                      const char *format, ...)
+{
+    char text[TOPIC_MAX];
+    va_list args;
+
+    va_start(args, format);
+    touch_topic(views, format_topic(text, format, args), applies, context);
+    va_end(args);
+}
+
+static void remake_dirty(struct task *task)
+{
+    struct views *views = CONTAINER_OF(task, struct views, remake);
+    struct list *link;
+
+    while ((link = list_pop(&views->dirty))) {
+        struct view *view = CONTAINER_OF(link, struct view, dirty_link);
+
+        view->busy = true;
+        if (!view->broken)
+            view->kind->remake(view);
+        if (view->broken)
+            view_end(view, GRPC_OK, SLICE_NULL);
+        view->busy = false;
+        view_leave_unused(view);
+    }
+}
+
+/* --- calls --- */
+
+static void leave(struct view_call *call)
+{
+    struct view *view = call->view;
+
+    list_remove(&call->link);
+    free(call);
+    view_leave_unused(view);
+}
+
+static void on_gone(struct grpc_server_call *grpc)
+{
+    leave(grpc_server_call_owner(grpc));
+}
+
+static const struct grpc_server_call_events call_events = {.on_gone = on_gone};
+
+int view_join(struct view *view, struct grpc_server_call *grpc, size_t first)
+{
+    struct view_call *call = malloc(sizeof(*call));
+
+    if (!call) {
+        grpc_finish(grpc, GRPC_RESOURCE_EXHAUSTED, SLICE_LIT("no memory"));
+        view_leave_unused(view);
+        return -ENOMEM;
+    }
+    *call = (struct view_call){.view = view, .call = grpc};
+    list_push(&view->calls, &call->link);
+    grpc_server_call_bind(grpc, &call_events, call, view->views->queue_bytes + first);
+    return 0;
+}
+
+void view_leave_unused(struct view *view)
+{
+    if (list_empty(&view->calls) && !view->busy)
+        view->kind->free(view);
+}
+
+void view_send(struct view *view, struct slice message)
+{
+    bool was_busy = view->busy;
+
+    view->busy = true;
+    LIST_FOR_EACH (link, &view->calls) {
+        struct view_call *call = CONTAINER_OF(link, struct view_call, link);
+
+        if (grpc_reply(call->call, message) == 0)
+            continue;
+        view->views->overflows++;
+        grpc_finish(call->call, GRPC_OK, SLICE_NULL);
+        leave(call);
+    }
+    view->busy = was_busy;
+    view_leave_unused(view);
+}
+
+void view_said(struct view *view, struct slice message)
+{
+    view->said = siphash13(message.ptr, message.len, 1, 2);
+}
+
+void view_say(struct view *view, struct slice message)
+{
+    uint64_t before = view->said;
+
+    view_said(view, message);
+    if (view->said != before)
+        view_send(view, message);
+}
+
+void view_end(struct view *view, int status, struct slice text)
+{
+    bool was_busy = view->busy;
+
+    view->busy = true;
+    while (!list_empty(&view->calls)) {
+        struct view_call *call = CONTAINER_OF(view->calls.next, struct view_call, link);
+
+        grpc_finish(call->call, status, text);
+        leave(call);
+    }
+    view->busy = was_busy;
+    view_leave_unused(view);
+}
+
+void views_end(struct views *views)
+{
+    MAP_FOR_EACH (link, &views->by_key)
+        view_end(CONTAINER_OF(MAP_ENTRY(link), struct view, entry), GRPC_OK, SLICE_NULL);
+}

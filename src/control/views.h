@@ -1,0 +1,92 @@
+/*
+ * What many calls are told, made once: calls that ask for the same thing share a
+ * view. A view follows topics, short texts such as "Service default/web"; who
+ * hears of a change touches its topics, and at the end of the turn each view that
+ * was touched is made anew, once, and sends what differs. So the work that a
+ * change makes is that of the views which it concerns.
+ *
+ *     views_init(&component->views, ...)
+ *     a call begins:  view = views_find(key), else views_add(...) and view->kind->remake();
+ *                     make the first answer; view_join(view, call, answers...); or view_leave_unused(view)
+ *     a change:       views_touch(views, "Service %.*s/%.*s", ...)
+ *     kind->remake:   view_forget(view); view_follow(view, ...) what it depends on now; view_send() what differs
+ *
+ * A call whose peer does not read is ended with OK when its queue is full; its
+ * proxy comes back and starts from what is then. The same becomes of a view that
+ * ran out of memory. One thread: that of the loop.
+ */
+#pragma once
+
+#include "base/map.h"
+#include "event/loop.h"
+#include "net/grpc.h"
+
+struct views {
+    struct loop *loop;
+    struct map by_key;
+    struct map topics;
+    struct list dirty; /* views to be made anew this turn */
+    struct task remake;
+    size_t queue_bytes; /* of each call, besides its first answer */
+    uint64_t overflows; /* calls ended because they did not read */
+};
+
+struct view;
+
+struct view_kind {
+    /* Something that it follows has changed. Not while it is being made anew already. */
+    void (*remake)(struct view *view);
+    /* Its last call has left; view_release() was not called yet. */
+    void (*free)(struct view *view);
+};
+
+struct view {
+    struct map_entry entry; /* in views->by_key */
+    struct views *views;
+    const struct view_kind *kind;
+    struct list dirty_link;
+    struct list calls;
+    struct list interests;
+    struct slice key; /* own memory */
+    uint64_t said;    /* digest of the last message, for kinds that send one whole message at a time */
+    bool busy;        /* being made anew: stays although its last call may leave */
+    bool broken;      /* out of memory: its calls are ended at the end of the turn */
+};
+
+void views_init(struct views *views, struct loop *loop, size_t queue_bytes);
+/* No calls are left. */
+void views_release(struct views *views);
+/* NULL when there is none. */
+struct view *views_find(struct views *views, struct slice key);
+/* The view is all zero but for what belongs to its kind. Copies the key, which must be new. 0 or -ENOMEM (then it is not added). */
+int views_add(struct views *views, struct view *view, const struct view_kind *kind, struct slice key);
+/* For kind->free, before the memory goes. */
+void view_release(struct view *view);
+/* Ends all calls of all views with OK: the component shuts down, proxies find another. */
+void views_end(struct views *views);
+
+/* Gives up all topics, before they are named anew. */
+void view_forget(struct view *view);
+/* Without memory the view is broken. */
+void view_follow(struct view *view, const char *topic, ...) __attribute__((format(printf, 2, 3)));
+void view_break(struct view *view);
+void views_touch(struct views *views, const char *topic, ...) __attribute__((format(printf, 2, 3)));
+/* Only those of the topic's followers to which it applies. */
+void views_touch_some(struct views *views, bool (*applies)(const struct view *view, const void *context), const void *context,
+                      const char *topic, ...) __attribute__((format(printf, 4, 5)));
+
+/*
+ * The call hears what the view says from now on; `first` bytes of first answers, which the caller sends next, count extra.
+ * 0, or -ENOMEM: the call was finished, and the view may be gone.
+ */
+int view_join(struct view *view, struct grpc_server_call *call, size_t first);
+/* Frees a view that no call joined. */
+void view_leave_unused(struct view *view);
+/* To all calls of the view. */
+void view_send(struct view *view, struct slice message);
+/* The same for a message that says everything: not sent when it is what was said last. */
+void view_say(struct view *view, struct slice message);
+/* The first answer of a view that had no calls yet: what view_say() compares with. */
+void view_said(struct view *view, struct slice message);
+/* Ends all calls of the view. It is freed at the end of the turn, or at once when it is not being made anew. */
+void view_end(struct view *view, int status, struct slice text);
