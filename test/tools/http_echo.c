@@ -72,7 +72,7 @@ static void send_rest(struct exchange *x)
     while (x->left) {
         size_t part = x->left < sizeof(filler) ? (size_t)x->left : sizeof(filler);
         bool last = part == x->left && !x->trailers;
-        const char *from = x->hello ? "hello\n" + (6 - x->left) : filler;
+        const char *from = x->hello ? &"hello\n"[6 - x->left] : filler;
         ssize_t n = x->stream->ops->send_data(x->stream, slice_of(from, part), last);
 
         if (n < 0) {
