@@ -314,6 +314,7 @@ static void test_preamble_in_drops(void **state)
         done += n > 0 ? (size_t)n : 0;
     }
     assert_string_equal(out, "head body");
+    io_close(&w->end.stack, false); /* while `drip` lives */
 }
 
 static void test_close(void **state)
