@@ -478,21 +478,28 @@ static void read_identity(struct reader *reader, struct config *config)
         buffer_printf(reader->problems, PREFIX "IDENTITY_MIN_REFRESH is above " PREFIX "IDENTITY_MAX_REFRESH\n");
 }
 
+/* A number of threads; 0 when it is not set. */
+static uint32_t read_threads(struct reader *reader, const char *name)
+{
+    struct slice text = text_of(reader, name);
+    uint64_t number = 0;
+
+    if (text.len && (slice_u64(text, 256, &number) < 0 || number == 0)) {
+        problem(reader, name, text.ptr, "a number of threads from 1 to 256");
+        return 0;
+    }
+    return (uint32_t)number;
+}
+
 /* The number of workers: at least CORES or CORES_MIN, at most CORES_MAX or its ratio of the processors. */
 static void read_cores(struct reader *reader, unsigned cpus, struct config *config)
 {
-    uint32_t cores = 0, least = 0, most = 0;
+    uint32_t cores = read_threads(reader, PREFIX "CORES"), least = read_threads(reader, PREFIX "CORES_MIN");
+    uint32_t most = read_threads(reader, PREFIX "CORES_MAX");
+    struct slice text = text_of(reader, PREFIX "CORES_MAX_RATIO");
     double ratio = 0;
-    static const char expected[] = "a number of threads from 1 to 256";
-    struct slice text = text_of(reader, PREFIX "CORES");
 
-    if (text.len)
-        read_u32(reader, PREFIX "CORES", text, &cores);
-    if ((text = text_of(reader, PREFIX "CORES_MIN")).len)
-        read_u32(reader, PREFIX "CORES_MIN", text, &least);
-    if ((text = text_of(reader, PREFIX "CORES_MAX")).len)
-        read_u32(reader, PREFIX "CORES_MAX", text, &most);
-    if ((text = text_of(reader, PREFIX "CORES_MAX_RATIO")).len) {
+    if (text.len) {
         read_ratio(reader, PREFIX "CORES_MAX_RATIO", text, &ratio);
         if (ratio <= 0 || ratio > 1)
             problem(reader, PREFIX "CORES_MAX_RATIO", text.ptr, "a ratio above 0 and up to 1");
@@ -501,11 +508,11 @@ static void read_cores(struct reader *reader, unsigned cpus, struct config *conf
         least = cores ? cores : 1;
     if (ratio > 0 && !most)
         most = (uint32_t)(cpus * ratio + 0.5);
+    if (most > 256)
+        most = 256;
     config->workers = most > least ? most : least;
     if (config->workers > cpus && cpus && !cores && config->workers > least)
         config->workers = cpus > least ? cpus : least;
-    if (config->workers == 0 || config->workers > 256)
-        problem(reader, PREFIX "CORES", text.ptr, expected);
 }
 
 static void warn_later(struct reader *reader)

@@ -322,10 +322,15 @@ int main(int argc, char **argv)
     if (!control)
         return EXIT_START;
     control->proxy.sys = sys_linux();
-    if (read_config(control) < 0)
+    if (read_config(control) < 0) {
+        free(control);
         return EXIT_CONFIG;
-    if (init_shared(control) < 0)
+    }
+    if (init_shared(control) < 0) {
+        config_release(&control->proxy.config);
+        free(control);
         return EXIT_CONFIG;
+    }
     status = start(control);
     if (status == 0)
         loop_run(&control->loop);
