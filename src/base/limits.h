@@ -34,7 +34,6 @@ enum {
     LIMIT_TRANSPORT_HEADER = 8 * 1024,
 
     /* Memory per connection, request, message */
-    LIMIT_CONN_ARENA = 256 * 1024,
     LIMIT_REQUEST_ARENA = 256 * 1024,
     LIMIT_BUFFER_PAGE = 16 * 1024,       /* a borrowed buffer */
     LIMIT_FORWARD_AHEAD = 128 * 1024,   /* bytes of opaque traffic read ahead of the other side, each direction */
