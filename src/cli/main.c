@@ -18,6 +18,7 @@ static const struct command token_group = GROUP("token", NULL, "Make signing key
 
 static const struct command *const commands[] = {
     &version_command,
+    &check_command,
     &certs_group,
     &certs_anchor_command,
     &certs_issuer_command,
@@ -26,6 +27,7 @@ static const struct command *const commands[] = {
     &token_key_command,
     &token_issue_command,
     &token_check_command,
+    &identity_command,
 };
 
 /* What users of Linkerd know and this program does not do yet. */
