@@ -3,6 +3,7 @@ others are served on."""
 
 import contextlib
 import re
+import select
 import socket
 import struct
 import subprocess
@@ -11,7 +12,7 @@ import time
 import pytest
 
 from lib.http import get
-from lib.mesh import ADMIN, INBOUND, OUTBOUND
+from lib.mesh import ADMIN, INBOUND, OUTBOUND, PROXY_UID
 from lib.netns import available
 from lib.scripted import Feed, server
 from proxy.test_pair import folder  # noqa: F401 (a fixture)
@@ -141,7 +142,6 @@ REFUSED = {
     "space in the target": b"GET /refu sed HTTP/1.1\r\nHost: web\r\n\r\n",
     "version 2": b"GET /refused HTTP/2.0\r\nHost: web\r\n\r\n",
     "version without dot": b"GET /refused HTTP/1\r\nHost: web\r\n\r\n",
-    "tab in the line": b"GET\t/refused HTTP/1.1\r\nHost: web\r\n\r\n",
 }
 
 
@@ -150,14 +150,10 @@ def test_refused_heads(road):
     road.go()
     wrong = []
     for name, request in REFUSED.items():
-        answer = road.send(request, end=name == "tab in the line")
-        if name != "tab in the line" and not re.match(rb"HTTP/1\.1 (400|501|505) ", answer):
+        answer = road.send(request)
+        if not re.match(rb"HTTP/1\.1 (400|501|505) ", answer):
             wrong.append(f"{name}: {answer[:60]!r}")
-        if re.match(rb"HTTP/1\.1 2", answer):
-            wrong.append(f"{name}: served: {answer[:60]!r}")
     passed_on = [line for line in got(road.app) if "refused" in line or "smuggled" in line]
-    # A line without a space is no HTTP by the first line, and is passed on as bytes where that is allowed.
-    passed_on = [line for line in passed_on if "GET\\t" not in line]
     assert not wrong and not passed_on, "\n".join(wrong + passed_on)
     served(road)
 
@@ -296,19 +292,21 @@ FLOODS = {
 }
 
 
-def flood(sock, make, limit=400_000):
-    """True when the peer ended the connection before `limit` frames were taken."""
-    sock.sendall(PREFACE + frame(SETTINGS))
-    sock.settimeout(20)
+def flood(sock, make, limit=400_000, seconds=20):
+    """True when the peer ended the connection before `limit` frames were taken, or that many seconds passed."""
+    sock.setblocking(False)
+    waiting, at, deadline = PREFACE + frame(SETTINGS), 0, time.monotonic() + seconds
     try:
-        for at in range(0, limit, 100):
-            sock.sendall(b"".join(make(i) for i in range(at, at + 100)))
-            with contextlib.suppress(BlockingIOError):
-                while True:
-                    if not sock.recv(1 << 16, socket.MSG_DONTWAIT):
-                        return True
-    except (ConnectionError, TimeoutError) as error:
-        return isinstance(error, ConnectionError)
+        while at < limit and time.monotonic() < deadline:
+            readable, writable, _ = select.select([sock], [sock], [], 1)
+            if readable and not sock.recv(1 << 16):
+                return True
+            if writable:
+                if not waiting:
+                    waiting, at = b"".join(make(i) for i in range(at, at + 100)), at + 100
+                waiting = waiting[sock.send(waiting):]
+    except ConnectionError:
+        return True
     return False
 
 
@@ -346,7 +344,7 @@ def test_no_descriptors_left(road):
     """While there are none it waits; when there are again it serves."""
     road.go()
     pid = road.proxied.proxy.pid
-    subprocess.run(["prlimit", f"--pid={pid}", "--nofile=64"], check=True)
+    road.proxied.host.run(["prlimit", f"--pid={pid}", "--nofile=64:64"], uid=PROXY_UID)
     crowd = [road.sender.connect(road.address, road.port) for _ in range(150)]
     for sock in crowd[:20]:
         sock.sendall(b"GET / HTTP/1.1\r\n")

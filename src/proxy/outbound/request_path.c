@@ -390,6 +390,8 @@ void outbound_response_head(struct request *request, struct http_head *head)
         head->version = version && slice_starts(version->value, SLICE_LIT("HTTP/1.0")) ? HTTP_1_0 : HTTP_1_1;
     for (unsigned i = 0; i < head->count; i++) {
         switch (head->fields[i].token) {
+        case HTTP_TOKEN_L5D_CLIENT_ID:
+        case HTTP_TOKEN_L5D_REASON:
         case HTTP_TOKEN_L5D_PROXY_ERROR:
         case HTTP_TOKEN_L5D_PROXY_CONNECTION:
         case HTTP_TOKEN_L5D_PROXY_OTHER:
