@@ -179,13 +179,14 @@ void ask_close(struct ask *ask)
         return;
     if (ask->call)
         grpc_call_cancel(ask->call);
+    ask->io.on_ready = nothing; /* readiness may still be told in the last turns */
     if (ask->http && ask->is_http2)
         http2_client_free(ask->http);
     else if (ask->http)
         http1_client_free(ask->http);
     while (loop_turn(&ask->loop, 0))
         ; /* what is to be freed at the end of a turn */
-    io_close(&ask->io, true);
+    io_close(&ask->io, false);
     arena_release(&ask->arena);
     loop_release(&ask->loop);
     free(ask);

@@ -16,6 +16,9 @@
 static const struct command certs_group = GROUP("certs", NULL, "Make and show trust anchors and issuers");
 static const struct command token_group = GROUP("token", NULL, "Make signing keys and workload tokens");
 
+static const struct command diagnostics_group =
+    GROUP("diagnostics", "dg", "Ask the control plane and proxies what they know");
+
 static const struct command *const commands[] = {
     &version_command,
     &check_command,
@@ -27,12 +30,17 @@ static const struct command *const commands[] = {
     &token_key_command,
     &token_issue_command,
     &token_check_command,
+    &diagnostics_group,
+    &diagnostics_metrics_command,
+    &diagnostics_endpoints_command,
+    &diagnostics_profile_command,
     &identity_command,
 };
 
 /* What users of Linkerd know and this program does not do yet. */
 static const struct command later[] = {
     LATER("alpha"), LATER("authz"), LATER("completion"), LATER("dashboard"), LATER("diagnostics controller-metrics"),
+    LATER("diagnostics policy"),
     LATER("doc"), LATER("edges"), LATER("endpoints"), LATER("ep"), LATER("get"), LATER("inject"), LATER("install"),
     LATER("install-cni"), LATER("install-sp"), LATER("logs"), LATER("mc"), LATER("metrics"), LATER("multicluster"),
     LATER("profile"), LATER("prune"), LATER("routes"), LATER("stat"), LATER("tap"), LATER("top"), LATER("uninject"),
@@ -249,9 +257,12 @@ static void keep_standard_descriptors(void)
 
 int main(int argc, char *argv[])
 {
+    char words[] = "diagnostics"; /* what `dg` stands for, in front of its commands too */
     int status;
 
     keep_standard_descriptors();
+    if (argc > 1 && strcmp(argv[1], diagnostics_group.alias) == 0)
+        argv[1] = words;
     signal(SIGPIPE, SIG_IGN);
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
         status = help_main();

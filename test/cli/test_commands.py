@@ -1,0 +1,57 @@
+"""The table of commands: help, unknown words, what is not there yet, versions."""
+
+import pytest
+
+COMMANDS = ["version", "check", "certs", "certs anchor", "certs issuer", "certs show", "token", "token key",
+            "token issue", "token check", "identity"]
+NOWHERE = ["--admin-addr", "127.0.0.1:1"]
+
+
+def test_help_lists_all(linkerd):
+    for words in [], ["--help"], ["-h"], ["help"]:
+        done = linkerd(*words)
+        assert done.returncode == 0 and done.stderr == ""
+        for name in ("version", "check", "certs", "token", "identity"):
+            assert f"\n  {name} " in done.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_everywhere(linkerd, command):
+    for words in [*command.split(), "--help"], ["help", *command.split()]:
+        done = linkerd(*words)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"linkerd {command}" in done.stdout and "Usage:" in done.stdout
+
+
+@pytest.mark.parametrize("words, status, error", [
+    (["frob"], 1, 'linkerd: unknown command "frob"; see linkerd --help\n'),
+    (["--frob"], 1, 'linkerd: unknown flag "--frob"; see linkerd --help\n'),
+    (["certs", "frob"], 1, 'linkerd: unknown command "frob" for "linkerd certs"; see linkerd certs --help\n'),
+    (["version", "--frob"], 1, "linkerd: version: unknown flag: --frob; see linkerd version --help\n"),
+    (["version", "-q"], 1, "linkerd: version: unknown shorthand flag: 'q' in -q; see linkerd version --help\n"),
+    (["version", "frob"], 1, 'linkerd: version: unexpected argument "frob"; see linkerd version --help\n'),
+    (["version", "--client=maybe"], 1,
+     'linkerd: version: invalid value "maybe" for --client: expected true or false; see linkerd version --help\n'),
+    (["check", "-o", "wide"], 1,
+     'linkerd: check: invalid value "wide" for --output: expected table|json|short; see linkerd check --help\n'),
+    (["check", "--wait"], 1, "linkerd: check: flag needs an argument: --wait DURATION; see linkerd check --help\n"),
+    (["certs", "show"], 1,
+     "linkerd: certs show: an argument is missing: expected FILE...; see linkerd certs show --help\n"),
+    (["install", "--crds"], 2, "linkerd: install is not available yet\n"),
+    (["viz", "tap"], 2, "linkerd: viz is not available yet\n"),
+    (["check", "--pre"], 2, "linkerd: --pre is not available yet\n"),
+])
+def test_wrong_lines(linkerd, words, status, error):
+    done = linkerd(*words)
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", error)
+
+
+def test_version(linkerd, admin):
+    assert linkerd("version", "--client").stdout == "Client version: 0.1.0\n"
+    assert linkerd("version", "--client", "--short").stdout == "0.1.0\n"
+    assert linkerd("version", *NOWHERE).stdout == "Client version: 0.1.0\nServer version: unavailable\n"
+    metrics = '# TYPE x_build_info gauge\nother{version="no"} 1\nx_build_info{version="9.8.7"} 1\n'
+    address = admin({"/metrics": (200, metrics)})
+    done = linkerd("version", "--admin-addr", address, "--proxy", "--proxy-addr", address)
+    assert done.stdout == ("Client version: 0.1.0\nServer version: 9.8.7\nProxy versions:\n"
+                           f"\t9.8.7 ({address})\n")
