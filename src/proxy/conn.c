@@ -125,7 +125,7 @@ static void dispose(struct task *task)
     series_conn_closed(conn);
     series_recent_drop(&conn->recent);
     chain_clear(&conn->peeked);
-    io_close(&conn->io, conn->walker.over && conn->reason != REASON_NONE);
+    io_close(&conn->io, conn->reason != REASON_NONE || conn->cut_off);
     tls_context_unref(conn->tls_context);
     inbound_policy_unref((struct inbound_policy *)(uintptr_t)conn->policy);
     outbound_view_unref(conn->view);

@@ -97,7 +97,7 @@ struct conn {
     struct transport_series *series;
     struct conn_forward *forward; /* opaque only */
     struct http_server *http;     /* HTTP only */
-    bool closed;                  /* and it has ended */
+    bool closed, cut_off;         /* and it has ended; not in order */
     struct series_recent recent;
 };
 

@@ -29,6 +29,7 @@ static void on_closed(struct http_server *server, struct http_reset reset)
     struct conn *conn = server->owner;
 
     conn->closed = true;
+    conn->cut_off = reset.error != HTTP_ERROR_NONE; /* the peer must not take a cut body for a whole one */
     conn_wake(conn, WHY_WATCH);
 }
 

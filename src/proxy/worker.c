@@ -19,6 +19,9 @@ enum {
 
 static const int64_t ACCEPT_PAUSE_NS = 100 * INT64_C(1000000);
 
+/* A peer that takes not a byte of a response for so long holds a stream, and its buffers, for nothing. */
+static const int64_t STALL_NS = 300 * INT64_C(1000000000);
+
 static void listen_again(struct timer *timer);
 
 static void on_connection(struct watch *watch, unsigned what)
@@ -138,6 +141,7 @@ static void init_limits(struct http_server_limits *limits, const struct directio
 {
     *limits = (struct http_server_limits){
         .head_timeout_ns = config->detect_timeout_ns,
+        .stall_timeout_ns = STALL_NS,
         .max_streams = config->max_streams,
         .stream_window = config->stream_window,
         .connection_window = config->connection_window,

@@ -391,10 +391,10 @@ void outbound_response_head(struct request *request, struct http_head *head)
     for (unsigned i = 0; i < head->count; i++) {
         switch (head->fields[i].token) {
         case HTTP_TOKEN_L5D_CLIENT_ID:
-        case HTTP_TOKEN_L5D_REASON:
         case HTTP_TOKEN_L5D_PROXY_ERROR:
         case HTTP_TOKEN_L5D_PROXY_CONNECTION:
         case HTTP_TOKEN_L5D_PROXY_OTHER:
+        case HTTP_TOKEN_L5D_REASON:
         case HTTP_TOKEN_L5D_REMOTE_IP:
         case HTTP_TOKEN_L5D_SERVER_ID:
         case HTTP_TOKEN_L5D_ORIG_PROTO:
