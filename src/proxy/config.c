@@ -535,6 +535,7 @@ int config_read(config_lookup lookup, void *owner, unsigned cpus, struct buffer 
 
     arena_init(&config.arena, 4 * 1024 * 1024);
     defaults(&config);
+    read_names(&reader, PREFIX "DESTINATION_PROFILE_SUFFIXES", SLICE_LIT("svc.cluster.local."), &config.profile_suffixes);
     for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++) {
         struct slice text = text_of(&reader, variables[i].name);
 

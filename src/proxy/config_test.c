@@ -342,6 +342,8 @@ static void test_defaults(void **state)
     assert_int_equal(c.inbound_default_policy, DEFAULT_ALL_UNAUTHENTICATED);
     assert_int_equal(c.inbound_ips.count + c.cluster_networks.count + c.profile_networks.count, 0);
     assert_int_equal(c.inbound_opaque.count + c.inbound_ports.count + c.require_identity.count + c.require_tls.count, 0);
+    assert_int_equal(c.profile_suffixes.count, 1);
+    assert_true(slice_eq(c.profile_suffixes.items[0], SLICE_LIT("svc.cluster.local")));
     assert_int_equal(c.profile_initial_timeout_ns, 500 * ms);
     assert_false(c.authority_labels || c.hostname_labels || c.shutdown_endpoint);
     assert_true(c.informational_headers);

@@ -228,15 +228,15 @@ def test_garbage(road):
 
 
 def test_slow_head(road):
-    """A head that does not come is ended after the detection timeout or answered 408; it never holds others up."""
+    """A head that does not come is answered 408 after the detection timeout; it never holds others up."""
     road.go(**{f"LINKERD2_PROXY_{road.direction.upper()}_DETECT_TIMEOUT": "300ms"})
     begin = time.monotonic()
     with road.sender.connect(road.address, road.port, 60) as slow:
         slow.sendall(b"GET / HTTP/1.1\r\nHo")
         served(road)
         answer = everything(slow)
-        assert answer == b"" or answer.startswith(b"HTTP/1.1 408"), answer
-    assert time.monotonic() - begin < 60
+        assert answer.startswith(b"HTTP/1.1 408 "), answer
+    assert time.monotonic() - begin < 10  # that of a whole request is longer
     assert not any("Ho'" in line for line in got(road.app))
 
 
@@ -346,6 +346,7 @@ def test_no_descriptors_left(road):
     pid = road.proxied.proxy.pid
     road.proxied.host.run(["prlimit", f"--pid={pid}", "--nofile=64:64"], uid=PROXY_UID)
     crowd = [road.sender.connect(road.address, road.port) for _ in range(150)]
+    road.proxied.proxy.wait_line("no descriptors left")
     for sock in crowd[:20]:
         sock.sendall(b"GET / HTTP/1.1\r\n")
     for sock in crowd:
