@@ -156,6 +156,7 @@ def main():
     raise_file_limit()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="clinkerd-bench-"))
     folder.chmod(0o755)
+    tempfile.tempdir = str(folder)  # what the test library makes for itself goes with it
     try:
         names, rounds = run(options, folder)
     finally:
@@ -167,7 +168,8 @@ def main():
     print(report.target_lines(found))
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps({
-        "machine": {"cpus": os.cpu_count(), "kernel": platform.release(), "load_at_end": os.getloadavg()},
+        "machine": {"cpus": os.cpu_count(), "kernel": platform.release(), "congestion_control":
+                    pathlib.Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip(), "load_at_end": os.getloadavg()},
         "options": {key: str(value) for key, value in vars(options).items()}, "figures": summary, "rounds": rounds,
         "targets": [{"what": what, "wanted": wanted, "measured": measured, "met": met}
                     for what, wanted, measured, met in found]}, indent=1) + "\n")
