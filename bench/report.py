@@ -1,4 +1,4 @@
-"""From the figures of all rounds to medians, a table with ratios to HAProxy, and the issue's targets."""
+"""From the figures of all rounds to medians, a table with ratios to HAProxy, and the targets."""
 
 import statistics
 
