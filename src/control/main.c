@@ -1,0 +1,366 @@
+/* linkerd-controller: reads flags, follows the source, starts the components asked for, and ends when told. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/duration.h"
+#include "control/admin.h"
+#include "control/destination/destination.h"
+#include "control/grpc_meter.h"
+#include "control/identity/service.h"
+#include "control/policy/policy.h"
+#include "control/settings.h"
+#include "event/signals.h"
+#include "kube/derive.h"
+#include "kube/directory_watch.h"
+#include "net/grpc_listener.h"
+
+enum { EXIT_USAGE = 64, EXIT_START = 71, PAGES = 65536, LISTENERS = 3, SERVICES = 2 };
+
+static const int64_t DRAIN_LOOK_NS = 50 * NS_PER_MS;
+
+struct listening {
+    const struct grpc_service *services[SERVICES];
+    struct grpc_listener *listener;
+};
+
+struct program {
+    struct controller controller;
+    struct settings settings;
+    struct signals signals;
+    struct reporter reporter;
+    struct derive *derive;
+    struct directory *directory;
+    struct directory_watch *watch;
+    struct destination *destination;
+    struct policy *policy;
+    struct identity_service *identity;
+    int ttl_family;
+    struct listening listening[LISTENERS];
+    unsigned listening_count;
+    struct admin *admin;
+    struct timer grace, drained;
+    bool draining;
+};
+
+/* --- ending --- */
+
+static void on_grace_over(struct timer *timer)
+{
+    struct program *program = CONTAINER_OF(timer, struct program, grace);
+
+    log_line(program->controller.log, LOG_WARN, "shutdown", "the grace period is over: open connections are broken off");
+    loop_stop(&program->controller.loop);
+}
+
+static void look_if_drained(struct timer *timer)
+{
+    struct program *program = CONTAINER_OF(timer, struct program, drained);
+    unsigned open = 0;
+
+    for (unsigned i = 0; i < program->listening_count; i++)
+        open += grpc_listener_connections(program->listening[i].listener);
+    if (open)
+        timer_set(&program->controller.loop, timer, program->controller.loop.now_ns + DRAIN_LOOK_NS);
+    else
+        loop_stop(&program->controller.loop);
+}
+
+static void end_calls(struct program *program)
+{
+    if (program->destination)
+        destination_end_calls(program->destination);
+    if (program->policy)
+        policy_end_calls(program->policy);
+    if (program->identity)
+        identity_service_end_calls(program->identity);
+}
+
+static void on_signal(struct signals *signals, int number)
+{
+    struct program *program = CONTAINER_OF(signals, struct program, signals);
+    struct loop *loop = &program->controller.loop;
+
+    if (program->draining) {
+        log_line(program->controller.log, LOG_INFO, "shutdown", "told again: ending at once");
+        loop_stop(loop);
+        return;
+    }
+    log_line(program->controller.log, LOG_INFO, "shutdown", "draining");
+    program->draining = true;
+    for (unsigned i = 0; i < program->listening_count; i++)
+        grpc_listener_drain(program->listening[i].listener);
+    end_calls(program);
+    timer_set(loop, &program->grace, loop->now_ns + program->settings.grace_ns);
+    timer_set(loop, &program->drained, loop->now_ns + DRAIN_LOOK_NS);
+}
+
+/* --- the source --- */
+
+static void on_report(struct reporter *reporter, const struct report *report)
+{
+    static const enum log_level levels[] = {[REPORT_INFO] = LOG_DEBUG, [REPORT_WARNING] = LOG_WARN, [REPORT_ERROR] = LOG_ERROR};
+    struct program *program = CONTAINER_OF(reporter, struct program, reporter);
+    struct buffer text;
+
+    buffer_init(&text, LOG_LINE_MAX);
+    report_format(report, &text);
+    log_line(program->controller.log, levels[report->severity], "source", "%.*s", SLICE_ARGS(buffer_slice(&text)));
+    buffer_release(&text);
+}
+
+/* Components have subscribed; from here on they hear of everything. */
+static int follow_source(struct program *program)
+{
+    struct controller *controller = &program->controller;
+    struct errmsg msg = {""};
+    struct directory_counts counts;
+    int r;
+
+    if (!controller->options.source.len) { /* identity alone needs none */
+        store_set_synced(controller->store);
+        return 0;
+    }
+    program->reporter.report = on_report;
+    r = directory_new(controller->store, &program->reporter, &program->directory);
+    if (r == 0)
+        r = directory_watch_new(&controller->loop, program->directory, controller->store, controller->options.source.ptr,
+                                &program->reporter, &program->watch, &msg);
+    if (r < 0) {
+        log_line(controller->log, LOG_ERROR, "start", "--source=%.*s: %s", SLICE_ARGS(controller->options.source),
+                 msg.text[0] ? msg.text : strerror(-r));
+        return r;
+    }
+    counts = directory_counts(program->directory);
+    log_line(controller->log, LOG_INFO, "source", "%zu objects from %zu files, %zu documents not in force", counts.objects, counts.files,
+             counts.broken + counts.duplicates);
+    return 0;
+}
+
+/* --- starting --- */
+
+static int listen_on(struct program *program, struct addr addr, const char *what, const struct grpc_service *first,
+                     const struct grpc_service *second)
+{
+    struct listening *listening = &program->listening[program->listening_count];
+    char text[ADDR_TEXT_MAX];
+    int r;
+
+    listening->services[0] = first;
+    listening->services[1] = second;
+    r = grpc_listener_new(&program->controller.loop, addr, listening->services, second ? 2 : 1, &listening->listener);
+    if (r < 0) {
+        log_line(program->controller.log, LOG_ERROR, "start", "%s cannot listen on %s: %s", what, addr_format(addr, text), strerror(-r));
+        return r;
+    }
+    program->listening_count++;
+    log_line(program->controller.log, LOG_INFO, "start", "%s listens on %s", what, addr_format(addr, text));
+    return 0;
+}
+
+static int start_identity(struct program *program)
+{
+    const struct settings *settings = &program->settings;
+    struct identity_settings identity = {
+        .issuer = settings->issuer,
+        .token_key = settings->token_key,
+        .trust_anchors = settings->trust_anchors,
+        .lifetime_ns = settings->issuance_lifetime_ns,
+        .skew_ns = settings->clock_skew_ns,
+    };
+    struct errmsg msg = {""};
+    int r = identity_service_new(&program->controller, &identity, program->ttl_family, &msg, &program->identity);
+
+    if (r < 0)
+        log_line(program->controller.log, LOG_ERROR, "start", "identity: %s", msg.text[0] ? msg.text : strerror(-r));
+    return r;
+}
+
+static int start_components(struct program *program)
+{
+    unsigned components = program->settings.components;
+    int r = 0;
+
+    if (components & COMPONENT_DESTINATION)
+        r = destination_new(&program->controller, &program->destination);
+    if (r == 0 && (components & COMPONENT_POLICY))
+        r = policy_new(&program->controller, &program->policy);
+    if (r == 0 && (components & COMPONENT_IDENTITY))
+        r = start_identity(program);
+    return r;
+}
+
+static int open_ports(struct program *program)
+{
+    const struct settings *settings = &program->settings;
+    int r = 0;
+
+    if (program->destination)
+        r = listen_on(program, settings->destination_addr, "destination", destination_service(program->destination), NULL);
+    if (r == 0 && program->policy)
+        r = listen_on(program, settings->policy_addr, "policy", policy_inbound_service(program->policy),
+                      policy_outbound_service(program->policy));
+    if (r == 0 && program->identity)
+        r = listen_on(program, settings->identity_addr, "identity", identity_service_certify(program->identity),
+                      identity_service_bundle(program->identity));
+    return r;
+}
+
+static bool is_ready(void *owner)
+{
+    struct program *program = owner;
+
+    return !program->draining && store_is_synced(program->controller.store) &&
+           (!program->identity || identity_service_is_ready(program->identity));
+}
+
+static void measure(void *owner)
+{
+    struct program *program = owner;
+
+    if (program->identity)
+        identity_service_measure(program->identity);
+}
+
+static int open_admin(struct program *program)
+{
+    const struct admin_hooks hooks = {is_ready, measure, program};
+    char text[ADDR_TEXT_MAX];
+    int r = admin_new(&program->controller, program->settings.admin_addr, &hooks, &program->admin);
+
+    if (r < 0)
+        log_line(program->controller.log, LOG_ERROR, "start", "the admin port cannot listen on %s: %s",
+                 addr_format(program->settings.admin_addr, text), strerror(-r));
+    return r;
+}
+
+static int start(struct program *program)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, 0};
+    struct loop *loop = &program->controller.loop;
+    int r = timer_init(loop, &program->grace, on_grace_over);
+
+    if (r == 0)
+        r = timer_init(loop, &program->drained, look_if_drained);
+    if (r == 0)
+        r = signals_start(&program->signals, loop, numbers, on_signal);
+    if (r == 0)
+        r = open_admin(program);
+    if (r == 0)
+        r = derive_new(program->controller.store, &program->derive);
+    if (r == 0)
+        r = start_components(program);
+    if (r == 0)
+        r = follow_source(program);
+    if (r == 0)
+        r = open_ports(program);
+    return r;
+}
+
+static void stop(struct program *program)
+{
+    struct loop *loop = &program->controller.loop;
+
+    for (unsigned i = 0; i < program->listening_count; i++)
+        grpc_listener_free(program->listening[i].listener);
+    directory_watch_free(program->watch);
+    directory_free(program->directory);
+    destination_free(program->destination);
+    policy_free(program->policy);
+    identity_service_free(program->identity);
+    derive_free(program->derive);
+    admin_free(program->admin);
+    timer_release(loop, &program->grace);
+    timer_release(loop, &program->drained);
+    signals_stop(&program->signals);
+}
+
+/* --- the process --- */
+
+/* Proxies hold connections: as many as the system lets us have. */
+static void raise_limits(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int init_controller(struct program *program)
+{
+    struct controller *controller = &program->controller;
+    uint64_t secret[3];
+    int r;
+
+    controller->options = program->settings.options;
+    controller->sys = sys_linux();
+    controller->sys->ops->random(controller->sys, secret, sizeof(secret));
+    r = log_new(controller->sys, STDOUT_FILENO, program->settings.log_format, program->settings.log_level, &controller->log);
+    if (r == -EINVAL)
+        fprintf(stderr, "linkerd-controller: --log-level=%.*s is not valid: expected levels and target=level\n",
+                SLICE_ARGS(program->settings.log_level));
+    if (r < 0)
+        return r;
+    metrics_init(&controller->metrics, LIMIT_METRIC_SERIES, 600 * NS_PER_S, secret[2]);
+    controller->grpc_families = grpc_meter_register(&controller->metrics);
+    program->ttl_family = identity_service_register(&controller->metrics);
+    controller->shard = metrics_shard_new(&controller->metrics);
+    if (controller->grpc_families < 0 || program->ttl_family < 0 || !controller->shard)
+        return -ENOMEM;
+    r = loop_init(&controller->loop, controller->sys, PAGES);
+    return r < 0 ? r : store_new(secret[0], secret[1], &controller->store);
+}
+
+/* What the command line says; >= 0: the process ends with this status. */
+static int read_command_line(struct program *program, int argc, char *const argv[])
+{
+    struct buffer problems, notes;
+    int status = -1;
+
+    buffer_init(&problems, 64 * 1024);
+    buffer_init(&notes, 64 * 1024);
+    if (settings_read(&program->settings, argc, argv, &problems, &notes) < 0) {
+        fprintf(stderr, "linkerd-controller: the command line is not valid:\n%.*s", SLICE_ARGS(buffer_slice(&problems)));
+        status = EXIT_USAGE;
+    } else if (program->settings.version) {
+        printf("linkerd-controller %s\n", CLINKERD_VERSION);
+        status = 0;
+    } else if (program->settings.help) {
+        settings_help(&notes);
+        printf("%.*s", SLICE_ARGS(buffer_slice(&notes)));
+        status = 0;
+    } else if (notes.len) {
+        fprintf(stderr, "%.*s", SLICE_ARGS(buffer_slice(&notes)));
+    }
+    buffer_release(&problems);
+    buffer_release(&notes);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct program *program = calloc(1, sizeof(*program));
+    int status;
+
+    if (!program)
+        return EXIT_START;
+    status = read_command_line(program, argc, argv);
+    if (status >= 0)
+        return status;
+    raise_limits();
+    if (init_controller(program) < 0)
+        return EXIT_START;
+    status = start(program) < 0 ? EXIT_START : 0;
+    if (status == 0) {
+        log_line(program->controller.log, LOG_INFO, "start", "ready");
+        loop_run(&program->controller.loop);
+    }
+    stop(program);
+    log_free(program->controller.log);
+    return status;
+}
