@@ -64,10 +64,10 @@ static void workload_changed(struct destination *destination, const struct kube_
 /* It is named after its Service: "web.default.svc.cluster.local". */
 static void profile_changed(struct destination *destination, const struct kube_object *profile)
 {
-    struct authority authority;
+    struct cluster_host host;
 
-    if (authority_parse_service(profile->name, destination->controller->options.cluster_domain, NULL, &authority) == 0)
-        touch_named(destination, "Service", authority.namespace_, authority.service);
+    if (cluster_host_parse_service(profile->name, destination->controller->options.cluster_domain, NULL, &host) == 0)
+        touch_named(destination, "Service", host.namespace_, host.service);
 }
 
 static void changed(struct destination *destination, const struct kube_object *object)

@@ -20,7 +20,7 @@ struct member {
 
 struct endpoints_view {
     struct view view;
-    struct authority target;   /* text in the key */
+    struct cluster_host target;   /* text in the key */
     struct client_view client; /* node in the key; the zone is looked up each time */
     struct map members; /* by address */
     bool exists;        /* as last told */
@@ -403,7 +403,7 @@ static const struct view_kind endpoints_kind = {remake, free_view};
 
 static void follow(struct endpoints_view *view)
 {
-    const struct authority *target = &view->target;
+    const struct cluster_host *target = &view->target;
 
     view_follow(&view->view, "Service %.*s/%.*s", SLICE_ARGS(target->namespace_), SLICE_ARGS(target->service));
     view_follow(&view->view, "Endpoints %.*s/%.*s", SLICE_ARGS(target->namespace_), SLICE_ARGS(target->service));
@@ -412,7 +412,7 @@ static void follow(struct endpoints_view *view)
 }
 
 /* Views differ by what is asked for and by where the client is. Labels of names have no dots, so the key tells them apart. */
-static int find_view(struct destination *destination, const struct authority *target, struct slice node, struct endpoints_view **ret_view)
+static int find_view(struct destination *destination, const struct cluster_host *target, struct slice node, struct endpoints_view **ret_view)
 {
     char text[1024];
     int prefix = snprintf(text, sizeof(text), "endpoints %u ", (unsigned)target->port);
@@ -490,7 +490,7 @@ static void answer(struct endpoints_view *view, const struct kube_service *servi
     endpoint_update_unref(now);
 }
 
-static void answer_service(struct destination *destination, struct grpc_server_call *call, const struct authority *target,
+static void answer_service(struct destination *destination, struct grpc_server_call *call, const struct cluster_host *target,
                            struct slice node)
 {
     const struct kube_object *object = store_get(destination->controller->store, KUBE_SERVICE, target->namespace_, target->service);
@@ -520,7 +520,7 @@ void destination_get(struct grpc_server_call *call, void *owner, struct slice me
     struct destination *destination = owner;
     struct get_destination request;
     struct context_token token = {0};
-    struct authority target;
+    struct cluster_host target;
     struct errmsg msg = {""};
     struct arena arena;
     int r;
@@ -528,7 +528,7 @@ void destination_get(struct grpc_server_call *call, void *owner, struct slice me
     arena_init(&arena, (size_t)2 * LIMIT_GRPC_MESSAGE);
     r = get_destination_decode(message, &arena, &msg, &request);
     if (r == 0)
-        r = authority_parse(request.path, destination->controller->options.cluster_domain, &msg, &target);
+        r = cluster_host_parse(request.path, destination->controller->options.cluster_domain, &msg, &target);
     if (r == 0 && target.is_addr)
         r = errmsg_set(&msg, -EINVAL, "IP queries not supported by Get API: host=%.*s", SLICE_ARGS(request.path));
     if (r < 0) {

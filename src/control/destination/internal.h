@@ -1,7 +1,7 @@
 /* Internal to destination/: the component, and what its two methods share. */
 #pragma once
 
-#include "control/authority.h"
+#include "control/cluster_host.h"
 #include "control/destination/describe.h"
 #include "control/destination/destination.h"
 #include "control/grpc_meter.h"

@@ -11,7 +11,7 @@
 /* What is asked for, and by whom. */
 struct question {
     struct controller *controller;
-    struct authority target;
+    struct cluster_host target;
     struct client_view client;
 };
 
@@ -376,7 +376,7 @@ static void follow_addr(struct view *view, const struct question *question)
         view_follow(view, "Namespace %.*s", SLICE_ARGS(backing->namespace_));
 }
 
-static void follow_name(struct view *view, const struct authority *target)
+static void follow_name(struct view *view, const struct cluster_host *target)
 {
     view_follow(view, "Service %.*s/%.*s", SLICE_ARGS(target->namespace_), SLICE_ARGS(target->service));
     view_follow(view, "Namespace %.*s", SLICE_ARGS(target->namespace_));
@@ -447,7 +447,7 @@ static int find_view(struct destination *destination, const struct question *que
     rest = slice_skip(view->view.key, (size_t)prefix);
     view->question = *question;
     /* Parsed again from the key, whose memory the slices may keep. */
-    (void)authority_parse(slice_take(rest, path.len), question->controller->options.cluster_domain, NULL, &view->question.target);
+    (void)cluster_host_parse(slice_take(rest, path.len), question->controller->options.cluster_domain, NULL, &view->question.target);
     view->question.client.namespace_ = slice_take(slice_skip(rest, path.len), client->namespace_.len);
     view->question.client.node = slice_skip(rest, path.len + client->namespace_.len);
     follow(view);
@@ -504,7 +504,7 @@ void destination_get_profile(struct grpc_server_call *call, void *owner, struct 
     arena_init(&arena, (size_t)2 * LIMIT_GRPC_MESSAGE);
     r = get_destination_decode(message, &arena, &msg, &request);
     if (r == 0)
-        r = authority_parse(request.path, destination->controller->options.cluster_domain, &msg, &question.target);
+        r = cluster_host_parse(request.path, destination->controller->options.cluster_domain, &msg, &question.target);
     if (r < 0) {
         grpc_finish(call, GRPC_INVALID_ARGUMENT, slice_str(msg.text));
     } else {

@@ -5,7 +5,7 @@
 
 #include "api/outbound.h"
 #include "api/workload.h"
-#include "control/authority.h"
+#include "control/cluster_host.h"
 #include "control/policy/internal.h"
 
 /* What is asked for, and by whom. */
@@ -139,7 +139,7 @@ static int read_target(struct policy *policy, struct slice message, struct arena
                        struct target *ret_target)
 {
     struct target target = {0};
-    struct authority authority;
+    struct cluster_host host;
     struct traffic_spec spec;
     struct workload workload;
     int r = traffic_spec_decode(message, arena, msg, &spec);
@@ -155,14 +155,14 @@ static int read_target(struct policy *policy, struct slice message, struct arena
         target.addr = spec.addr;
         target.port = spec.addr.port;
     } else {
-        r = authority_parse_service(spec.authority, policy->controller->options.cluster_domain, msg, &authority);
+        r = cluster_host_parse_service(spec.authority, policy->controller->options.cluster_domain, msg, &host);
         if (r == -ENOENT)
             *ret_status = GRPC_NOT_FOUND;
         if (r < 0)
             return r;
-        target.service_ns = authority.namespace_;
-        target.service = authority.service;
-        target.port = authority.port;
+        target.service_ns = host.namespace_;
+        target.service = host.service;
+        target.port = host.port;
     }
     *ret_target = target;
     return 0;

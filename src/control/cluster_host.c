@@ -1,4 +1,4 @@
-#include "control/authority.h"
+#include "control/cluster_host.h"
 
 #include <errno.h>
 
@@ -29,7 +29,7 @@ static struct slice without_brackets(struct slice host)
 }
 
 /* "svc.ns" or "instance.svc.ns", what stands before ".svc.DOMAIN". */
-static int split_name(struct slice name, struct authority *ret)
+static int split_name(struct slice name, struct cluster_host *ret)
 {
     struct slice rest = name, label[4];
     size_t count = 0;
@@ -47,9 +47,9 @@ static int split_name(struct slice name, struct authority *ret)
     return 0;
 }
 
-int authority_parse(struct slice text, struct slice cluster_domain, struct errmsg *msg, struct authority *ret_authority)
+int cluster_host_parse(struct slice text, struct slice cluster_domain, struct errmsg *msg, struct cluster_host *ret_host)
 {
-    struct authority found = {0};
+    struct cluster_host found = {0};
     struct slice host, suffix = SLICE_LIT(".svc.");
 
     if (split_port(text, &host, &found.port) < 0)
@@ -57,7 +57,7 @@ int authority_parse(struct slice text, struct slice cluster_domain, struct errms
     if (ip_parse(without_brackets(host), &found.addr.ip) == 0) {
         found.is_addr = true;
         found.addr.port = found.port;
-        *ret_authority = found;
+        *ret_host = found;
         return 0;
     }
     if (host.len <= cluster_domain.len + suffix.len || !slice_ends(host, cluster_domain) ||
@@ -65,7 +65,7 @@ int authority_parse(struct slice text, struct slice cluster_domain, struct errms
         split_name(slice_take(host, host.len - cluster_domain.len - suffix.len), &found) < 0)
         return errmsg_set(msg, -EINVAL, "invalid authority \"%.*s\": expected an address, or a name as service.namespace.svc.%.*s",
                           SLICE_ARGS(text), SLICE_ARGS(cluster_domain));
-    *ret_authority = found;
+    *ret_host = found;
     return 0;
 }
 
@@ -74,9 +74,9 @@ static struct slice without_suffix(struct slice text, struct slice suffix)
     return slice_ends(text, suffix) ? slice_take(text, text.len - suffix.len) : text;
 }
 
-int authority_parse_service(struct slice text, struct slice cluster_domain, struct errmsg *msg, struct authority *ret_authority)
+int cluster_host_parse_service(struct slice text, struct slice cluster_domain, struct errmsg *msg, struct cluster_host *ret_host)
 {
-    struct authority found = {0};
+    struct cluster_host found = {0};
     struct slice name;
 
     if (split_port(text, &name, &found.port) < 0)
@@ -85,6 +85,6 @@ int authority_parse_service(struct slice text, struct slice cluster_domain, stru
     name = without_suffix(without_suffix(name, cluster_domain), SLICE_LIT("."));
     if (!slice_ends(name, SLICE_LIT(".svc")) || split_name(slice_take(name, name.len - 4), &found) < 0 || found.instance.len)
         return errmsg_set(msg, -ENOENT, "authority must be of the form <name>.<namespace>.svc.%.*s", SLICE_ARGS(cluster_domain));
-    *ret_authority = found;
+    *ret_host = found;
     return 0;
 }

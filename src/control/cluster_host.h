@@ -4,7 +4,7 @@
 #include "base/errmsg.h"
 #include "base/ip.h"
 
-struct authority {
+struct cluster_host {
     bool is_addr;
     struct addr addr;       /* is_addr */
     struct slice service, namespace_;
@@ -13,9 +13,9 @@ struct authority {
 };
 
 /* Slices point into `text`. -EINVAL with a sentence: gRPC InvalidArgument. */
-int authority_parse(struct slice text, struct slice cluster_domain, struct errmsg *msg, struct authority *ret_authority);
+int cluster_host_parse(struct slice text, struct slice cluster_domain, struct errmsg *msg, struct cluster_host *ret_host);
 /*
  * The form of policy requests: a Service only, "name.namespace.svc" with or without the domain, and perhaps a dot behind.
  * -EINVAL: the port; -ENOENT: the name.
  */
-int authority_parse_service(struct slice text, struct slice cluster_domain, struct errmsg *msg, struct authority *ret_authority);
+int cluster_host_parse_service(struct slice text, struct slice cluster_domain, struct errmsg *msg, struct cluster_host *ret_host);
