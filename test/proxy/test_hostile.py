@@ -57,7 +57,7 @@ def got(app):
 def exchange(host, address, port, request, timeout=10, end=False):
     """What is answered until the peer ends the connection, or a whole answer without body came."""
     with host.connect(address, port, timeout) as sock:
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):  # reset, or not connected any more: the peer was quicker
             sock.sendall(request)
             if end:
                 sock.shutdown(socket.SHUT_WR)
