@@ -258,8 +258,7 @@ static int collect(struct draft *draft, uint32_t kinds, bool consumers, struct o
                                         parent->namespace_, parent->name);
     bool consumer;
 
-    ret->count = 0;
-    ret->items = ARENA_ARRAY(draft->arena, struct outbound_route, set.count + 1);
+    *ret = (struct outbound_routes){.items = ARENA_ARRAY(draft->arena, struct outbound_route, set.count + 1)};
     if (!ret->items)
         return -ENOMEM;
     for (size_t i = 0; i < set.count; i++)
