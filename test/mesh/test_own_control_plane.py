@@ -1,0 +1,159 @@
+"""The whole mesh on one machine, without Kubernetes: linkerd-controller behind a proxy of its own, reading a directory; tokens and
+certificates made by `linkerd`; two workloads."""
+
+import json
+import pathlib
+import tempfile
+import time
+
+import pytest
+
+from proxy.test_pair import NGINX
+
+DOMAIN = "cluster.local"
+
+MANIFESTS = """
+apiVersion: v1
+kind: Service
+metadata: {{name: web, namespace: shop}}
+spec:
+  clusterIP: 10.96.0.10
+  selector: {{app: web}}
+  ports: [{{name: http, port: 80, targetPort: 8080}}]
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: web-1
+  namespace: shop
+  labels: {{app: web, linkerd.io/control-plane-ns: linkerd}}
+spec: {{serviceAccountName: web, containers: [{{name: web, ports: [{{name: http, containerPort: 8080}}]}}]}}
+status: {{podIP: {web}, podIPs: [{{ip: {web}}}], phase: Running}}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: client-1
+  namespace: shop
+  labels: {{app: client, linkerd.io/control-plane-ns: linkerd}}
+spec: {{serviceAccountName: client, containers: [{{name: client}}]}}
+status: {{podIP: {client}, podIPs: [{{ip: {client}}}], phase: Running}}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: control-1
+  namespace: linkerd
+  labels: {{app: control, linkerd.io/control-plane-ns: linkerd}}
+spec: {{serviceAccountName: linkerd-controller, containers: [{{name: controller}}]}}
+status: {{podIP: {control}, podIPs: [{{ip: {control}}}], phase: Running}}
+"""
+
+DENY = """
+apiVersion: policy.linkerd.io/v1beta3
+kind: Server
+metadata: {name: web, namespace: shop}
+spec: {podSelector: {matchLabels: {app: web}}, port: http, proxyProtocol: HTTP/1}
+"""
+
+
+class Mesh:
+    def __init__(self, pod, binaries, programs):
+        self.control, self.client, self.web = pod("control"), pod("client"), pod("web")
+        self.binaries, self.programs = binaries, programs
+        self.folder = tempfile.TemporaryDirectory(prefix="clinkerd-mesh-")
+        self.path = pathlib.Path(self.folder.name)
+        self.path.chmod(0o755)
+        self.source = self.path / "manifests"
+        self.source.mkdir()
+
+    def linkerd(self, *args):
+        return self.control.host.run([self.binaries["linkerd"], *args])
+
+    def write(self, name, text):
+        """In one step, as an editor or a deployment tool does it."""
+        temporary = self.path / name
+        temporary.write_text(text)
+        temporary.rename(self.source / name)
+
+    def start_control_plane(self):
+        p = self.path
+        self.linkerd("certs", "anchor", "--out", p / "anchor")
+        self.linkerd("certs", "issuer", "--ca", p / "anchor/ca.crt", "--ca-key", p / "anchor/ca.key", "--out", p / "issuer")
+        (p / "tokens").mkdir()
+        self.linkerd("token", "key", "--out", p / "tokens")
+        self.write("mesh.yaml", MANIFESTS.format(web=self.web.host.ip4, client=self.client.host.ip4, control=self.control.host.ip4))
+        self.controller = self.programs.start(
+            [self.binaries["linkerd-controller"], "all", "--source", self.source, "--issuer", p / "issuer", "--token-key",
+             p / "tokens/token.pub", "--destination-addr", "0.0.0.0:8086", "--identity-addr", "0.0.0.0:8080", "--policy-addr",
+             "0.0.0.0:8090", "--admin-addr", "127.0.0.1:9990"], namespace=self.control.host, name="controller")
+        self.controller.wait_port(8086)
+        self.start_proxy(self.control, "control-1", "linkerd", "linkerd-controller", address="localhost")
+
+    def start_proxy(self, pod, name, namespace, account, address=None):
+        identity = f"{account}.{namespace}.serviceaccount.identity.linkerd.{DOMAIN}"
+        control = f"linkerd-controller.linkerd.serviceaccount.identity.linkerd.{DOMAIN}"
+        folder = self.path / name
+        folder.mkdir()
+        folder.chmod(0o755)
+        self.linkerd("token", "issue", "--key", self.path / "tokens/token.key", "--namespace", namespace, "--service-account",
+                     account, "--out", folder / "token")
+        (folder / "token").chmod(0o644)
+        env = {
+            "LINKERD2_PROXY_IDENTITY_DIR": folder,
+            "LINKERD2_PROXY_IDENTITY_TOKEN_FILE": folder / "token",
+            "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS": (self.path / "anchor/ca.crt").read_text(),
+            "LINKERD2_PROXY_IDENTITY_LOCAL_NAME": identity,
+            "LINKERD2_PROXY_POLICY_WORKLOAD": json.dumps({"ns": namespace, "pod": name}),
+            "LINKERD2_PROXY_DESTINATION_CONTEXT": json.dumps({"ns": namespace, "pod": name}),
+            "LINKERD2_PROXY_DESTINATION_PROFILE_NETWORKS": "10.0.0.0/8",
+        }
+        for service, port in (("DESTINATION", 8086), ("IDENTITY", 8080), ("POLICY", 8090)):
+            env[f"LINKERD2_PROXY_{service}_SVC_ADDR"] = f"{address or self.control.host.ip4}:{port}"
+            env[f"LINKERD2_PROXY_{service}_SVC_NAME"] = control
+        pod.redirect()
+        pod.start_proxy(env)
+
+    def curl(self, *args):
+        return self.client.host.run(["curl", "-sS", "--max-time", "20", *args, "http://10.96.0.10/"], uid=1000)
+
+
+@pytest.fixture
+def mesh(network, pod, binaries, programs):
+    mesh = Mesh(pod, binaries, programs)
+    yield mesh
+    mesh.folder.cleanup()
+
+
+def wait_for_status(mesh, status, seconds=15):
+    deadline = time.monotonic() + seconds
+    while (seen := mesh.curl("-o", "/dev/null", "-w", "%{http_code}").stdout) != status:
+        assert time.monotonic() < deadline, f"still {seen}"
+
+
+def test_two_workloads(mesh):
+    folder = mesh.path / "nginx"
+    folder.mkdir()
+    folder.chmod(0o777)
+    (folder / "nginx.conf").write_text(NGINX.format(dir=folder))
+    mesh.web.start_app(["nginx", "-c", folder / "nginx.conf"], port=8080, uid=1000, name="nginx")
+    mesh.start_control_plane()
+    mesh.start_proxy(mesh.web, "web-1", "shop", "web")
+    mesh.start_proxy(mesh.client, "client-1", "shop", "client")
+
+    answer = mesh.curl("-i").stdout
+    assert answer.startswith("HTTP/1.1 200") and "hello from nginx over HTTP/1.1" in answer
+    assert f"x-client-id: client.shop.serviceaccount.identity.linkerd.{DOMAIN}" in answer
+
+    mesh.write("policy.yaml", DENY)  # a Server without authorizations denies
+    wait_for_status(mesh, "403")
+    mesh.write("policy.yaml", "this: is: no: manifest\n")  # broken: what was in force stays in force
+    mesh.controller.wait_line("policy.yaml")
+    assert mesh.curl("-o", "/dev/null", "-w", "%{http_code}").stdout == "403"
+    (mesh.source / "policy.yaml").unlink()
+    wait_for_status(mesh, "200")
+
+    mesh.controller.process.kill()  # what worked goes on working without the control plane
+    mesh.controller.process.wait()
+    for _ in range(5):
+        assert mesh.curl("-o", "/dev/null", "-w", "%{http_code}").stdout == "200"
