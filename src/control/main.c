@@ -291,29 +291,57 @@ static void raise_limits(void)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static int init_controller(struct program *program)
+static int init_metrics(struct program *program, uint64_t secret)
+{
+    struct controller *controller = &program->controller;
+
+    metrics_init(&controller->metrics, LIMIT_METRIC_SERIES, 600 * NS_PER_S, secret);
+    controller->grpc_families = grpc_meter_register(&controller->metrics);
+    program->ttl_family = identity_service_register(&controller->metrics);
+    controller->shard = metrics_shard_new(&controller->metrics);
+    return controller->grpc_families < 0 || program->ttl_family < 0 || !controller->shard ? -ENOMEM : 0;
+}
+
+static int init_log(struct program *program)
+{
+    struct controller *controller = &program->controller;
+    int r = log_new(controller->sys, STDOUT_FILENO, program->settings.log_format, program->settings.log_level, &controller->log);
+
+    if (r == -EINVAL)
+        fprintf(stderr, "linkerd-controller: --log-level=%.*s is not valid: expected levels and target=level\n",
+                SLICE_ARGS(program->settings.log_level));
+    return r;
+}
+
+/* Everything is made and given back here; what needs it runs in between. */
+static int run(struct program *program)
 {
     struct controller *controller = &program->controller;
     uint64_t secret[3];
-    int r;
+    int status = EXIT_START;
 
     controller->options = program->settings.options;
     controller->sys = sys_linux();
     controller->sys->ops->random(controller->sys, secret, sizeof(secret));
-    r = log_new(controller->sys, STDOUT_FILENO, program->settings.log_format, program->settings.log_level, &controller->log);
-    if (r == -EINVAL)
-        fprintf(stderr, "linkerd-controller: --log-level=%.*s is not valid: expected levels and target=level\n",
-                SLICE_ARGS(program->settings.log_level));
-    if (r < 0)
-        return r;
-    metrics_init(&controller->metrics, LIMIT_METRIC_SERIES, 600 * NS_PER_S, secret[2]);
-    controller->grpc_families = grpc_meter_register(&controller->metrics);
-    program->ttl_family = identity_service_register(&controller->metrics);
-    controller->shard = metrics_shard_new(&controller->metrics);
-    if (controller->grpc_families < 0 || program->ttl_family < 0 || !controller->shard)
-        return -ENOMEM;
-    r = loop_init(&controller->loop, controller->sys, PAGES);
-    return r < 0 ? r : store_new(secret[0], secret[1], &controller->store);
+    if (init_log(program) < 0)
+        return EXIT_USAGE;
+    if (init_metrics(program, secret[2]) < 0 || loop_init(&controller->loop, controller->sys, PAGES) < 0)
+        goto no_loop;
+    if (store_new(secret[0], secret[1], &controller->store) < 0)
+        goto no_store;
+    if (start(program) == 0) {
+        status = 0;
+        log_line(controller->log, LOG_INFO, "start", "ready");
+        loop_run(&controller->loop);
+    }
+    stop(program);
+    store_free(controller->store);
+no_store:
+    loop_release(&controller->loop);
+no_loop:
+    metrics_release(&controller->metrics);
+    log_free(controller->log);
+    return status;
 }
 
 /* What the command line says; >= 0: the process ends with this status. */
@@ -350,17 +378,11 @@ int main(int argc, char **argv)
     if (!program)
         return EXIT_START;
     status = read_command_line(program, argc, argv);
-    if (status >= 0)
-        return status;
-    raise_limits();
-    if (init_controller(program) < 0)
-        return EXIT_START;
-    status = start(program) < 0 ? EXIT_START : 0;
-    if (status == 0) {
-        log_line(program->controller.log, LOG_INFO, "start", "ready");
-        loop_run(&program->controller.loop);
+    if (status < 0) {
+        raise_limits();
+        status = run(program);
     }
-    stop(program);
-    log_free(program->controller.log);
+    settings_release(&program->settings);
+    free(program);
     return status;
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -366,6 +367,7 @@ void log_filter(struct log *log, struct buffer *ret_text)
 int log_new(struct sys *sys, int fd, enum log_format format, struct slice filter, struct log **ret_log)
 {
     struct log *log = calloc(1, sizeof(*log));
+    sigset_t all, before;
     int r;
 
     if (!log)
@@ -377,8 +379,11 @@ int log_new(struct sys *sys, int fd, enum log_format format, struct slice filter
     pthread_mutex_init(&log->lock, NULL);
     pthread_cond_init(&log->more, NULL);
     r = log->queue ? log_set_filter(log, filter) : -ENOMEM;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the loop's thread */
     if (r == 0)
         r = -pthread_create(&log->thread, NULL, writer, log);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (r < 0) {
         free(log->queue);
         free(log);

@@ -201,6 +201,13 @@ static bool add_name(X509 *x509, struct san name)
     return done;
 }
 
+/* The signer by its key identifier; one that has none cannot be named by it (RFC 5280 section 4.2.1.1). */
+static bool add_authority(X509 *x509, const X509 *signer)
+{
+    return !X509_get0_subject_key_id((X509 *)(uintptr_t)signer) ||
+           add_extension(x509, signer, NID_authority_key_identifier, "keyid");
+}
+
 int x509_issue(const struct x509_issuer *issuer, const struct x509_csr *csr, struct san name, int64_t wall_ns,
                const struct x509_validity *validity, struct errmsg *msg, struct x509_cert **ret_cert)
 {
@@ -226,7 +233,7 @@ int x509_issue(const struct x509_issuer *issuer, const struct x509_csr *csr, str
                       add_extension(x509, signer, NID_key_usage, "critical,digitalSignature") &&
                       add_extension(x509, signer, NID_ext_key_usage, "serverAuth,clientAuth") &&
                       add_extension(x509, signer, NID_subject_key_identifier, "hash") &&
-                      add_extension(x509, signer, NID_authority_key_identifier, "keyid") && add_name(x509, name),
+                      add_authority(x509, signer) && add_name(x509, name),
                   msg, ret_cert);
 }
 
@@ -249,7 +256,7 @@ static int make_ca(struct draft *draft, EVP_PKEY *signer_key, const char *constr
                   x509 && add_extension(x509, signer, NID_basic_constraints, constraints) &&
                       add_extension(x509, signer, NID_key_usage, "critical,keyCertSign,cRLSign") &&
                       add_extension(x509, signer, NID_subject_key_identifier, "hash") &&
-                      (!draft->signer || add_extension(x509, signer, NID_authority_key_identifier, "keyid")),
+                      (!draft->signer || add_authority(x509, signer)),
                   msg, ret_cert);
 }
 

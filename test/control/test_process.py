@@ -1,0 +1,128 @@
+"""The program itself: flags, admin pages, metrics, the end."""
+
+import signal
+
+import grpc
+import pytest
+
+from lib.manifests import pod, service
+
+WEB = "web.default.svc.cluster.local:80"
+
+
+def run(programs, binaries, *arguments):
+    program = programs.start([binaries["linkerd-controller"], *arguments])
+    return program.wait_exit(), program.output
+
+
+def test_flags_are_checked_all_at_once(programs, binaries):
+    status, text = run(programs, binaries, "all", "--destination-addr=nowhere", "-default-policy", "open", "--cluster-networks=10.0.0.0/40",
+                       "--no-such-flag", "--default-opaque-ports=80-70", "--log-format=xml", "--stream-queue-capacity=0", "--issuer")
+    assert status == 64
+    for word in ("--destination-addr=nowhere", "--default-policy=open", "--cluster-networks=", "--no-such-flag is not a flag",
+                 "--default-opaque-ports=80-70", "--log-format=xml", "--stream-queue-capacity=0", "--issuer needs a value",
+                 "--source is not set", "--token-key is not set"):
+        assert word in text, text
+    assert run(programs, binaries)[0] == 64
+    assert run(programs, binaries, "every")[0] == 64
+    status, text = run(programs, binaries, "--help")
+    assert status == 0 and "--source DIR" in text and "--token-key FILE" in text
+    status, text = run(programs, binaries, "--version")
+    assert status == 0 and text.startswith("linkerd-controller ")
+
+
+def test_flags_in_both_forms(control):
+    control.write("web.yaml", service(), pod())
+    control.start("-cluster-domain", "mesh.example", "--controller-namespace=mesh", "-enable-h2-upgrade=false", "-log-level", "debug",
+                  "-kubeconfig=x")
+    control.program.wait_line("--kubeconfig does nothing here: not available yet")
+    endpoint, = control.watch_endpoints("web.default.svc.mesh.example:80").next().add.addrs
+    assert not endpoint.protocol_hint.HasField("h2") and not endpoint.HasField("tls_identity"), "meshed by another control plane"
+
+
+def test_what_cannot_start(control, programs, binaries):
+    status, text = run(programs, binaries, "destination", "--source", control.directory / "nothing", f"--admin-addr={control.host}:9990")
+    assert status == 71 and "nothing" in text
+    (control.directory / "token.pub").write_text("")
+    program = programs.start(control.arguments())
+    assert program.wait_exit() == 71 and "token.pub" in program.output
+
+
+def test_one_component_alone(control):
+    control.component = "destination"
+    control.write("web.yaml", service(), pod())
+    control.program = control.programs.start([control.binaries["linkerd-controller"], "destination", "-addr", f"{control.host}:8086",
+                                              "-metrics-addr", f"{control.host}:9990", "--source", control.source])
+    control.program.wait_line("start: ready")
+    assert control.watch_endpoints(WEB).next().add.addrs
+
+
+def test_admin_pages(control):
+    control.write("web.yaml", service(), pod())
+    control.start()
+    assert control.http("/ready") == (200, "ok\n") and control.http("/live")[0] == 200 and control.http("/ping") == (200, "pong\n")
+    assert control.http("/nothing")[0] == 404
+    control.watch_endpoints(WEB).next()
+    control.get_port("web-0", 8080)
+    with pytest.raises(grpc.RpcError):
+        control.get_port("nobody", 8080)
+    text = control.http("/metrics")[1]
+    method = 'grpc_type="server_stream",grpc_service="io.linkerd.proxy.destination.Destination",grpc_method="Get"'
+    assert f"grpc_server_started_total{{{method}}} 1" in text and f"grpc_server_msg_sent_total{{{method}}} 1" in text
+    method = 'grpc_type="unary",grpc_service="io.linkerd.proxy.inbound.InboundServerPolicies",grpc_method="GetPort"'
+    assert f'grpc_server_handled_total{{{method},grpc_code="OK"}} 1' in text
+    assert f'grpc_server_handled_total{{{method},grpc_code="NotFound"}} 1' in text
+    assert f"grpc_server_handling_seconds_count{{{method}}} 2" in text
+
+
+def test_a_drain(control):
+    control.write("web.yaml", service(), pod())
+    control.start()
+    streams = [control.watch_endpoints(WEB), control.watch_profile("10.99.0.1:80"), control.watch_port("web-0", 8080),
+               control.watch_target("10.99.0.1:80")]
+    for stream in streams:
+        stream.next()
+    control.program.kill(signal.SIGTERM)
+    for stream in streams:
+        assert stream.end() == grpc.StatusCode.OK
+    control.close()
+    assert control.program.wait_exit() == 0
+
+
+def test_a_second_signal_ends_at_once(control):
+    control.write("web.yaml", service(), pod())
+    control.start("--shutdown-grace-period=1h")
+    import socket
+    held = socket.create_connection((control.host, 8086))
+    control.program.kill(signal.SIGTERM)
+    control.program.wait_line("draining")
+    control.program.kill(signal.SIGTERM)
+    assert control.program.wait_exit() == 0
+    held.close()
+
+
+def test_garbage_on_the_ports(control):
+    import socket
+    control.write("web.yaml", service(), pod())
+    control.start()
+    for port in (8086, 8080, 8090, 9990):
+        for text in (b"\x00" * 64, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 100):
+            with socket.create_connection((control.host, port)) as peer:
+                peer.sendall(text)
+                peer.shutdown(socket.SHUT_WR)
+                peer.settimeout(10)
+                try:
+                    while peer.recv(4096):
+                        pass
+                except ConnectionResetError:
+                    pass
+    for method in ("/io.linkerd.proxy.destination.Destination/Get", "/io.linkerd.proxy.destination.Destination/GetProfile",
+                   "/io.linkerd.proxy.inbound.InboundServerPolicies/WatchPort", "/io.linkerd.proxy.outbound.OutboundPolicies/Watch",
+                   "/io.linkerd.proxy.identity.Identity/Certify"):
+        port = 8086 if "destination" in method else 8080 if "identity" in method else 8090
+        for text in (b"\xff", b"\x0a\x05ab", b"\x12\xff\xff\xff\xff\x0f"):
+            call = control.channel(port).unary_unary(method)
+            with pytest.raises(grpc.RpcError) as error:
+                call(text, timeout=10)
+            assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT, (method, text)
+    assert control.watch_endpoints(WEB).next().add.addrs
