@@ -3,11 +3,13 @@ certificates made by `linkerd`; two workloads."""
 
 import json
 import pathlib
+import shutil
 import tempfile
 import time
 
 import pytest
 
+from proxy.test_foreign_proxy import PROXY, key_and_request
 from proxy.test_pair import NGINX
 
 DOMAIN = "cluster.local"
@@ -66,6 +68,7 @@ class Mesh:
         self.path.chmod(0o755)
         self.source = self.path / "manifests"
         self.source.mkdir()
+        self.foreign = ()  # the workloads beside which Linkerd's own proxy runs
 
     def linkerd(self, *args):
         return self.control.host.run([self.binaries["linkerd"], *args])
@@ -111,6 +114,12 @@ class Mesh:
         for service, port in (("DESTINATION", 8086), ("IDENTITY", 8080), ("POLICY", 8090)):
             env[f"LINKERD2_PROXY_{service}_SVC_ADDR"] = f"{address or self.control.host.ip4}:{port}"
             env[f"LINKERD2_PROXY_{service}_SVC_NAME"] = control
+        if name in self.foreign:
+            key_and_request(folder, identity)
+            copy = folder / "linkerd2-proxy"
+            shutil.copy(PROXY, copy)
+            copy.chmod(0o755)
+            pod.binaries = {**pod.binaries, "linkerd-proxy": copy}
         pod.redirect()
         pod.start_proxy(env)
 
@@ -131,7 +140,17 @@ def wait_for_status(mesh, status, seconds=15):
         assert time.monotonic() < deadline, f"still {seen}"
 
 
-def test_two_workloads(mesh):
+FOREIGN = pytest.mark.skipif(not PROXY.exists(), reason="LINKERD_PEERS names no folder with linkerd2-proxy")
+
+
+@pytest.mark.parametrize("foreign", [
+    pytest.param((), id="ours"),
+    pytest.param(("client-1",), id="foreign client", marks=FOREIGN),
+    pytest.param(("web-1",), id="foreign server", marks=FOREIGN),
+    pytest.param(("client-1", "web-1"), id="foreign both", marks=FOREIGN),
+])
+def test_two_workloads(mesh, foreign):
+    mesh.foreign = foreign
     folder = mesh.path / "nginx"
     folder.mkdir()
     folder.chmod(0o777)
