@@ -73,6 +73,10 @@ enum {
     LIMIT_ADMIN_BODY = 4096,             /* of a request */
     LIMIT_ADMIN_ANSWER = 128 * 1024 * 1024, /* of metrics with all series that there can be */
 
+    /* DNS of the cluster domain */
+    LIMIT_DNS_CONNECTIONS = 64,          /* of TCP; a new one takes the place of the one idle longest */
+    LIMIT_DNS_QUESTION = 4096,           /* bytes of one question over TCP */
+
     /* Programs that are run (iptables-save, iptables-restore) */
     LIMIT_COMMAND_OUTPUT = 16 * 1024 * 1024, /* bytes kept of what one prints; a node's whole nat table fits */
     LIMIT_COMMAND_ERRORS = 4096,             /* bytes kept of its complaints */

@@ -9,6 +9,7 @@
 #include "base/duration.h"
 #include "control/admin.h"
 #include "control/destination/destination.h"
+#include "control/dns/server.h"
 #include "control/grpc_meter.h"
 #include "control/identity/service.h"
 #include "control/policy/policy.h"
@@ -41,6 +42,7 @@ struct program {
     int ttl_family;
     struct listening listening[LISTENERS];
     unsigned listening_count;
+    struct dns_server *dns;
     struct admin *admin;
     struct timer grace, drained;
     bool draining;
@@ -193,6 +195,19 @@ static int start_components(struct program *program)
     return r;
 }
 
+static int open_dns(struct program *program)
+{
+    struct addr addr = program->settings.dns_addr;
+    char text[ADDR_TEXT_MAX];
+    int r = addr.ip.version ? dns_server_new(&program->controller, addr, &program->dns) : 0;
+
+    if (r < 0)
+        log_line(program->controller.log, LOG_ERROR, "start", "dns cannot listen on %s: %s", addr_format(addr, text), strerror(-r));
+    else if (program->dns)
+        log_line(program->controller.log, LOG_INFO, "start", "dns listens on %s", addr_format(addr, text));
+    return r;
+}
+
 static int open_ports(struct program *program)
 {
     const struct settings *settings = &program->settings;
@@ -206,7 +221,7 @@ static int open_ports(struct program *program)
     if (r == 0 && program->identity)
         r = listen_on(program, settings->identity_addr, "identity", identity_service_certify(program->identity),
                       identity_service_bundle(program->identity));
-    return r;
+    return r < 0 ? r : open_dns(program);
 }
 
 static bool is_ready(void *owner)
@@ -266,6 +281,7 @@ static void stop(struct program *program)
 
     for (unsigned i = 0; i < program->listening_count; i++)
         grpc_listener_free(program->listening[i].listener);
+    dns_server_free(program->dns);
     directory_watch_free(program->watch);
     directory_free(program->directory);
     destination_free(program->destination);
