@@ -34,6 +34,7 @@ struct controller_options {
     size_t opaque_port_count;
     struct slice egress_namespace;      /* --global-egress-network-namespace: linkerd-egress */
     bool h2_upgrade;                    /* --enable-h2-upgrade: true */
+    bool ipv6;                          /* --enable-ipv6: true: of a pod with both families the IPv6 address counts */
     bool transport_header;              /* --outbound-transport-mode=transport-header (else transparent) */
     bool allow_l5d_headers;             /* --allow-l5d-request-headers */
     unsigned queue_capacity;            /* --stream-queue-capacity: LIMIT_SUBSCRIBER_QUEUE */

@@ -79,7 +79,7 @@ struct slice ports_annotation(const struct controller *controller, const struct 
     return ns ? kube_map_get(&ns->annotations, key) : SLICE_NULL;
 }
 
-static bool default_has(const struct controller *controller, uint16_t port)
+bool ports_default_is_opaque(const struct controller *controller, uint16_t port)
 {
     for (size_t i = 0; i < controller->options.opaque_port_count; i++)
         if (port >= controller->options.opaque_ports[i].first && port <= controller->options.opaque_ports[i].last)
@@ -91,14 +91,14 @@ bool ports_service_is_opaque(const struct controller *controller, const struct k
 {
     struct slice text = ports_annotation(controller, &service->meta, OPAQUE_PORTS);
 
-    return text.ptr ? ports_text_has(text, port) : default_has(controller, port);
+    return text.ptr ? ports_text_has(text, port) : ports_default_is_opaque(controller, port);
 }
 
 bool ports_workload_is_opaque(const struct controller *controller, const struct kube_object *workload, uint16_t port)
 {
     struct slice text = ports_annotation(controller, workload, OPAQUE_PORTS);
 
-    return text.ptr ? ports_workload_text_has(workload, text, port) : default_has(controller, port);
+    return text.ptr ? ports_workload_text_has(workload, text, port) : ports_default_is_opaque(controller, port);
 }
 
 bool ports_server_selects(const struct kube_server *server, const struct kube_object *workload)

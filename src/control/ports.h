@@ -15,6 +15,8 @@ bool ports_workload_text_has(const struct kube_object *workload, struct slice te
 /* The annotation of the object, else that of its namespace (which an injector would have copied); .ptr NULL: neither. */
 struct slice ports_annotation(const struct controller *controller, const struct kube_object *object, struct slice key);
 
+/* The controller's default list has it. */
+bool ports_default_is_opaque(const struct controller *controller, uint16_t port);
 /* A Service's ports are opaque by its annotation, that of its namespace, or the default. */
 bool ports_service_is_opaque(const struct controller *controller, const struct kube_service *service, uint16_t port);
 /* The same for a port of a workload, Servers left aside. */

@@ -160,7 +160,7 @@ static void read_level(struct reader *reader, struct slice *ret)
 enum flag_id {
     FLAG_SOURCE, FLAG_ISSUER, FLAG_TOKEN_KEY, FLAG_ANCHORS, FLAG_ADDR, FLAG_DESTINATION_ADDR, FLAG_IDENTITY_ADDR, FLAG_POLICY_ADDR,
     FLAG_ADMIN_ADDR, FLAG_DNS_ADDR, FLAG_CLUSTER_DOMAIN, FLAG_TRUST_DOMAIN, FLAG_NAMESPACE, FLAG_CLUSTER_NETWORKS,
-    FLAG_PROBE_NETWORKS, FLAG_DEFAULT_POLICY, FLAG_OPAQUE_PORTS, FLAG_EGRESS_NAMESPACE, FLAG_H2, FLAG_MODE, FLAG_L5D_HEADERS,
+    FLAG_PROBE_NETWORKS, FLAG_DEFAULT_POLICY, FLAG_OPAQUE_PORTS, FLAG_EGRESS_NAMESPACE, FLAG_H2, FLAG_IPV6, FLAG_MODE, FLAG_L5D_HEADERS,
     FLAG_QUEUE, FLAG_LIFETIME, FLAG_SKEW, FLAG_GRACE, FLAG_LOG_LEVEL, FLAG_LOG_FORMAT, FLAG_VERSION, FLAG_HELP, FLAG_IGNORED,
 };
 
@@ -194,6 +194,7 @@ static const struct flag {
     {"default-opaque-ports", FLAG_OPAQUE_PORTS, false, "PORTS", "ports without protocol detection (those of usual server-first protocols)"},
     {"global-egress-network-namespace", FLAG_EGRESS_NAMESPACE, false, "NAME", "namespace of EgressNetworks for everybody (linkerd-egress)"},
     {"enable-h2-upgrade", FLAG_H2, true, NULL, "carry HTTP/1 between proxies in HTTP/2 (true)"},
+    {"enable-ipv6", FLAG_IPV6, true, NULL, "of endpoints with both families use the IPv6 address (true)"},
     {"outbound-transport-mode", FLAG_MODE, false, "MODE", "transparent, or transport-header for all connections between proxies (transparent)"},
     {"allow-l5d-request-headers", FLAG_L5D_HEADERS, true, NULL, "let requests set their own timeouts and retries by l5d-* headers (false)"},
     {"stream-queue-capacity", FLAG_QUEUE, false, "N", "updates that may wait for a proxy before its call is ended (100)"},
@@ -210,7 +211,6 @@ static const struct flag {
     {"kube-apiclient-qps", FLAG_IGNORED, false, NULL, NULL},
     {"kube-apiclient-burst", FLAG_IGNORED, false, NULL, NULL},
     {"enable-endpoint-slices", FLAG_IGNORED, true, NULL, NULL},
-    {"enable-ipv6", FLAG_IGNORED, true, NULL, NULL},
     {"enable-pprof", FLAG_IGNORED, true, NULL, NULL},
     {"export-queue-metrics", FLAG_IGNORED, true, NULL, NULL},
     {"ext-endpoint-zone-weights", FLAG_IGNORED, true, NULL, NULL},
@@ -248,6 +248,7 @@ static void take_switch(struct reader *reader, enum flag_id id)
 
     switch (id) {
     case FLAG_H2: read_bool(reader, &settings->options.h2_upgrade); break;
+    case FLAG_IPV6: read_bool(reader, &settings->options.ipv6); break;
     case FLAG_L5D_HEADERS: read_bool(reader, &settings->options.allow_l5d_headers); break;
     case FLAG_VERSION: read_bool(reader, &settings->version); break;
     default: read_bool(reader, &settings->help); break;
@@ -280,6 +281,7 @@ static void take(struct reader *reader, enum flag_id id)
     case FLAG_LOG_LEVEL: read_level(reader, &settings->log_level); break;
     case FLAG_LOG_FORMAT: read_format(reader, &settings->log_format); break;
     case FLAG_H2:
+    case FLAG_IPV6:
     case FLAG_L5D_HEADERS:
     case FLAG_VERSION:
     case FLAG_HELP: take_switch(reader, id); break;
@@ -362,6 +364,7 @@ static void set_defaults(struct reader *reader)
     settings->options.egress_namespace = SLICE_LIT("linkerd-egress");
     settings->options.default_policy = KUBE_ACCESS_ALL_UNAUTHENTICATED;
     settings->options.h2_upgrade = true;
+    settings->options.ipv6 = true;
     settings->options.queue_capacity = LIMIT_SUBSCRIBER_QUEUE;
     reader->value = SLICE_LIT("10.0.0.0/8,100.64.0.0/10,172.16.0.0/12,192.168.0.0/16,fd00::/8");
     read_networks(reader, settings->options.cluster_networks, &settings->options.cluster_network_count);

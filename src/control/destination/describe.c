@@ -12,8 +12,10 @@ static const struct slice CONTROL_NS = {"linkerd.io/control-plane-ns", 27};
 
 bool describe_is_opaque(const struct controller *controller, const struct kube_object *backing, uint16_t port)
 {
-    const struct kube_server *server = ports_server(controller, backing, port, NULL);
+    const struct kube_server *server = backing ? ports_server(controller, backing, port, NULL) : NULL;
 
+    if (!backing)
+        return ports_default_is_opaque(controller, port);
     return server ? server->proxy_protocol == KUBE_PROXY_OPAQUE : ports_workload_is_opaque(controller, backing, port);
 }
 
@@ -83,11 +85,19 @@ static void owner_of(const struct kube_object *object, struct arena *arena, stru
         }
 }
 
-static void locality(const struct client_view *client, struct slice zone, struct label_list *labels,
-                     struct endpoint_info *endpoint)
+/* What stands for all addresses: zones for those who balance, else the namespace, which no set says. */
+static void common_labels(const struct kube_object *backing, struct slice zone, const struct client_view *client,
+                          struct label_list *labels, struct endpoint_info *endpoint)
 {
-    bool known = client->zone.len && zone.len;
+    bool known = client && client->zone.len && zone.len;
 
+    if (backing)
+        add(labels, SLICE_LIT("zone"), zone);
+    if (!client) {
+        if (backing)
+            add(labels, SLICE_LIT("namespace"), backing->namespace_);
+        return;
+    }
     endpoint->zone_locality = !known ? ZONE_UNKNOWN : slice_eq(client->zone, zone) ? ZONE_LOCAL : ZONE_REMOTE;
     add(labels, SLICE_LIT("zone_locality"),
         !known ? SLICE_LIT("unknown") : endpoint->zone_locality == ZONE_LOCAL ? SLICE_LIT("local") : SLICE_LIT("remote"));
@@ -133,14 +143,14 @@ static int describe_pod(const struct controller *controller, const struct kube_p
 
     add(&labels, SLICE_LIT("pod"), pod->meta.name);
     add(&labels, SLICE_LIT("serviceaccount"), pod->spec.service_account);
-    add(&labels, SLICE_LIT("control_plane_ns"), mesh);
+    if (mesh.len)
+        add(&labels, SLICE_LIT("control_plane_ns"), mesh);
     owner_of(&pod->meta, arena, &kind, &name);
     if (kind.len)
         add(&labels, kind, name);
     if (kube_map_get_lit(&pod->meta.labels, "pod-template-hash").len)
         add(&labels, SLICE_LIT("pod_template_hash"), kube_map_get_lit(&pod->meta.labels, "pod-template-hash"));
-    add(&labels, SLICE_LIT("zone"), zone);
-    locality(client, zone, &labels, endpoint);
+    common_labels(&pod->meta, zone, client, &labels, endpoint);
     if (mesh.len && !(skip.ptr && ports_workload_text_has(&pod->meta, skip, port))) {
         bool own = port == proxy_port(pod, SLICE_LIT("LINKERD2_PROXY_ADMIN_LISTEN_ADDR"), 4191) ||
                    port == proxy_port(pod, SLICE_LIT("LINKERD2_PROXY_CONTROL_LISTEN_ADDR"), 4190);
@@ -176,8 +186,7 @@ static int describe_workload(const struct controller *controller, const struct k
     owner_of(&workload->meta, arena, &kind, &name);
     if (kind.len)
         add(&labels, kind, name);
-    add(&labels, SLICE_LIT("zone"), zone);
-    locality(client, zone, &labels, endpoint);
+    common_labels(&workload->meta, zone, client, &labels, endpoint);
     hint(controller, describe_is_opaque(controller, &workload->meta, endpoint->addr.port), false, inbound, endpoint);
     endpoint->h2 = default_h2(arena);
     if (workload->spec.mesh_tls.identity.len) {
@@ -194,10 +203,13 @@ int describe_endpoint(const struct controller *controller, const struct kube_obj
                       struct slice zone, const struct client_view *client, struct arena *arena,
                       struct endpoint_info *ret_endpoint)
 {
+    struct label_list labels = {.count = 0};
+
     *ret_endpoint = (struct endpoint_info){.addr = addr, .weight = WEIGHT};
     if (backing && backing->kind == KUBE_POD)
         return describe_pod(controller, kube_pod(backing), zone, client, arena, ret_endpoint);
     if (backing && backing->kind == KUBE_EXTERNAL_WORKLOAD)
         return describe_workload(controller, kube_external_workload(backing), zone, client, arena, ret_endpoint);
-    return 0;
+    common_labels(NULL, zone, client, &labels, ret_endpoint);
+    return keep(arena, &labels, &ret_endpoint->labels);
 }

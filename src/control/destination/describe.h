@@ -15,12 +15,16 @@ struct client_view {
 };
 
 /*
- * Fills ret_endpoint for an address of a pod or workload (`backing`, NULL: of nothing known). Text is in the arena
- * or in the object, which the caller keeps.
+ * Fills ret_endpoint for an address of a pod or workload (`backing`, NULL: of nothing known). With a client its zone is
+ * compared with that of the endpoint; without one (NULL) the label `namespace` is added, since no set says it. Text is in
+ * the arena or in the object, which the caller keeps.
  */
 int describe_endpoint(const struct controller *controller, const struct kube_object *backing, struct addr addr,
                       struct slice zone, const struct client_view *client, struct arena *arena,
                       struct endpoint_info *ret_endpoint);
-/* Whether connections to this port of the pod or workload are opaque: by a Server, its annotation, or the default. */
+/*
+ * Whether connections to this port of the pod or workload are opaque: by a Server, its annotation, or the default; of an
+ * address of nothing known (NULL): the default.
+ */
 bool describe_is_opaque(const struct controller *controller, const struct kube_object *backing, uint16_t port);
 struct slice describe_zone_of_node(const struct controller *controller, struct slice node);

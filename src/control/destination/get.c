@@ -33,6 +33,7 @@ struct draft {
     const struct kube_service *service;
     struct endpoint_update *update;
     size_t room;
+    struct map six; /* targets with an IPv6 endpoint; entries and keys are in the update's arena */
 };
 
 static struct endpoints_view *of(struct view *view)
@@ -69,11 +70,53 @@ static bool has_zone_hint(const struct kube_endpoint *endpoint, struct slice zon
     return false;
 }
 
+static struct slice target_key(const struct kube_endpoint *endpoint, struct arena *arena)
+{
+    return arena_printf(arena, "%.*s %.*s/%.*s", SLICE_ARGS(endpoint->target.kind), SLICE_ARGS(endpoint->target.namespace_),
+                        SLICE_ARGS(endpoint->target.name));
+}
+
+/* Whether the pod or workload of an IPv4 endpoint is there with an IPv6 address as well, which then counts for both. */
+static bool has_six(const struct draft *draft, const struct kube_endpoint *endpoint)
+{
+    struct slice key;
+
+    if (!draft->six.count || !endpoint->target.name.len)
+        return false;
+    key = target_key(endpoint, &draft->update->snapshot.arena);
+    return key.ptr && map_find(&draft->six, key);
+}
+
+/* Notes the targets of a slice of IPv6 endpoints. */
+static int note_six(struct draft *draft, const struct kube_endpoint_slice *slice)
+{
+    struct arena *arena = &draft->update->snapshot.arena;
+
+    for (size_t i = 0; i < slice->endpoint_count; i++) {
+        struct map_entry *entry;
+        struct slice key;
+
+        if (!slice->endpoints[i].target.name.len || !kube_endpoint_ready(&slice->endpoints[i]))
+            continue;
+        key = target_key(&slice->endpoints[i], arena);
+        if (key.ptr && map_find(&draft->six, key))
+            continue;
+        entry = ARENA_NEW(arena, struct map_entry);
+        if (!key.ptr || !entry || map_add(&draft->six, entry, key) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
 static bool wanted(const struct draft *draft, const struct kube_endpoint *endpoint)
 {
     const struct endpoints_view *view = draft->view;
 
     if (!endpoint->ip.version || (!kube_endpoint_ready(endpoint) && !draft->service->publish_not_ready))
+        return false;
+    if (endpoint->ip.version == 6 && !destination_of(&view->view)->controller->options.ipv6)
+        return false;
+    if (endpoint->ip.version == 4 && has_six(draft, endpoint))
         return false;
     if (view->target.instance.len && !slice_eq(endpoint->hostname, view->target.instance))
         return false;
@@ -151,31 +194,42 @@ static int set_labels(struct draft *draft)
     return 0;
 }
 
-/* Everything that there is now, as one `add`. */
-static int make(struct endpoints_view *view, const struct kube_service *service, struct endpoint_update **ret_update)
+/* Adds what there is in the slices, as far as it is for this client. */
+static int fill(struct draft *draft, struct kube_set slices)
 {
-    struct store *store = destination_of(&view->view)->controller->store;
-    struct draft draft = {view, service, endpoint_update_new(), 0};
-    struct kube_set slices;
-    const struct kube_service_port *port;
-    bool hints;
-    int r;
+    struct endpoints_view *view = draft->view;
+    const struct kube_service_port *port = find_port(draft->service, view->target.port);
+    bool ipv6 = destination_of(&view->view)->controller->options.ipv6, hints;
+    int r = set_labels(draft);
 
-    if (!draft.update)
-        return -ENOMEM;
-    view->client.zone = describe_zone_of_node(destination_of(&view->view)->controller, view->client.node);
-    r = set_labels(&draft);
-    slices = store_by_name(store, STORE_SLICES_OF_SERVICE, service->meta.namespace_, service->meta.name);
-    port = find_port(service, view->target.port);
-    hints = hints_apply(&draft, slices);
+    for (size_t i = 0; r == 0 && ipv6 && i < slices.count; i++)
+        if (kube_endpoint_slice(slices.items[i])->address_type == KUBE_IPV6)
+            r = note_six(draft, kube_endpoint_slice(slices.items[i]));
+    hints = r == 0 && hints_apply(draft, slices);
     for (size_t i = 0; r == 0 && i < slices.count; i++) {
         const struct kube_endpoint_slice *slice = kube_endpoint_slice(slices.items[i]);
         uint16_t number = slice_port(slice, port, view->target.port);
 
         for (size_t j = 0; r == 0 && number && j < slice->endpoint_count; j++)
-            if (wanted(&draft, &slice->endpoints[j]) && (!hints || has_zone_hint(&slice->endpoints[j], view->client.zone)))
-                r = put(&draft, &slice->endpoints[j], number);
+            if (wanted(draft, &slice->endpoints[j]) && (!hints || has_zone_hint(&slice->endpoints[j], view->client.zone)))
+                r = put(draft, &slice->endpoints[j], number);
     }
+    return r;
+}
+
+/* Everything that there is now, as one `add`. */
+static int make(struct endpoints_view *view, const struct kube_service *service, struct endpoint_update **ret_update)
+{
+    struct controller *controller = destination_of(&view->view)->controller;
+    struct draft draft = {.view = view, .service = service, .update = endpoint_update_new()};
+    int r;
+
+    if (!draft.update)
+        return -ENOMEM;
+    map_init(&draft.six, 0, 0);
+    view->client.zone = describe_zone_of_node(controller, view->client.node);
+    r = fill(&draft, store_by_name(controller->store, STORE_SLICES_OF_SERVICE, service->meta.namespace_, service->meta.name));
+    map_release(&draft.six);
     if (r < 0) {
         endpoint_update_unref(draft.update);
         return r;

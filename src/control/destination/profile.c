@@ -8,16 +8,18 @@
 #include "control/destination/internal.h"
 #include "control/ports.h"
 
+static const struct retry_budget_config DEFAULT_BUDGET = {0.2, 10, INT64_C(10000000000)};
+
 /* What is asked for, and by whom. */
 struct question {
     struct controller *controller;
     struct cluster_host target;
-    struct client_view client;
+    struct client_view client; /* its namespace */
 };
 
 struct profile_view {
     struct view view;
-    struct question question; /* text in the key; the zone is looked up each time */
+    struct question question; /* text in the key */
 };
 
 static struct profile_view *of(struct view *view)
@@ -197,7 +199,7 @@ static int service_profile(const struct question *question, const struct kube_se
     uint16_t port = question->target.is_addr ? question->target.addr.port : question->target.port;
     const struct kube_service_profile *written;
 
-    if (!has_port(service, port) && question->target.is_addr)
+    if (!has_port(service, port))
         return 0; /* completely empty: the policy says what becomes of such ports */
     profile->fully_qualified_name = arena_printf(arena, "%.*s.%.*s.svc.%.*s", SLICE_ARGS(service->meta.name),
                                                  SLICE_ARGS(service->meta.namespace_),
@@ -206,7 +208,7 @@ static int service_profile(const struct question *question, const struct kube_se
         return -ENOMEM;
     profile->opaque_protocol = ports_service_is_opaque(controller, service, port);
     profile->has_retry_budget = true;
-    profile->retry_budget = (struct retry_budget_config){0.2, 10, INT64_C(10000000000)};
+    profile->retry_budget = DEFAULT_BUDGET;
     profile->parent = resource("core", "Service", &service->meta, port);
     written = find_profile(question, profile->fully_qualified_name, service->meta.namespace_);
     if (!written)
@@ -221,59 +223,58 @@ static int endpoint_profile(const struct question *question, const struct kube_o
                             struct profile *profile)
 {
     const struct controller *controller = question->controller;
-    struct arena *arena = &profile->snapshot.arena;
     struct slice node = backing && backing->kind == KUBE_POD ? kube_pod(backing)->spec.node_name : SLICE_NULL;
-    struct labels *ns = ARENA_NEW(arena, struct labels);
-    int r;
 
-    profile->endpoint = ARENA_NEW(arena, struct endpoint_info);
-    if (!profile->endpoint || !ns)
+    profile->endpoint = ARENA_NEW(&profile->snapshot.arena, struct endpoint_info);
+    if (!profile->endpoint)
         return -ENOMEM;
-    r = describe_endpoint(controller, backing, addr, describe_zone_of_node(controller, node), &question->client, arena,
-                          profile->endpoint);
-    if (r < 0 || !backing)
-        return r;
-    ns->items = ARENA_NEW(arena, struct label);
-    if (!ns->items)
-        return -ENOMEM;
-    ns->items[0] = (struct label){SLICE_LIT("namespace"), backing->namespace_};
-    ns->count = 1;
-    profile->endpoint->set_labels = ns;
     profile->opaque_protocol = describe_is_opaque(controller, backing, addr.port);
-    return 0;
+    profile->has_retry_budget = true;
+    profile->retry_budget = DEFAULT_BUDGET;
+    return describe_endpoint(controller, backing, addr, describe_zone_of_node(controller, node), NULL, &profile->snapshot.arena,
+                             profile->endpoint);
 }
 
-/* A pod by its address, or by its host's and a host port (then with the port behind it). */
-static const struct kube_object *pod_at(struct store *store, struct addr *addr)
+static bool containers_have_host_port(const struct kube_container *containers, size_t count, uint16_t port)
 {
-    struct kube_set pods = store_by_ip(store, STORE_PODS_BY_IP, addr->ip);
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < containers[i].port_count; j++)
+            if (containers[i].ports[j].host_port == port && port)
+                return true;
+    return false;
+}
 
-    if (pods.count && !kube_pod(pods.items[0])->spec.host_network)
-        return pods.items[0];
-    pods = store_by_ip(store, STORE_PODS_BY_HOST_IP, addr->ip);
-    for (size_t i = 0; i < pods.count; i++) {
-        const struct kube_pod *pod = kube_pod(pods.items[i]);
+/* The pod with the address, or with this port of its host's address; how many there are. */
+static size_t pods_at(struct store *store, struct addr addr, const struct kube_object **ret_first)
+{
+    struct kube_set pods = store_by_ip(store, STORE_PODS_BY_IP, addr.ip), hosts = store_by_ip(store, STORE_PODS_BY_HOST_IP, addr.ip);
+    size_t count = 0;
 
-        for (size_t c = 0; c < pod->spec.container_count; c++)
-            for (size_t p = 0; p < pod->spec.containers[c].port_count; p++) {
-                const struct kube_container_port *port = &pod->spec.containers[c].ports[p];
+    for (size_t i = 0; i < pods.count; i++)
+        if (!kube_pod(pods.items[i])->spec.host_network && count++ == 0)
+            *ret_first = pods.items[i];
+    if (count)
+        return count;
+    for (size_t i = 0; i < hosts.count; i++) {
+        const struct kube_pod *pod = kube_pod(hosts.items[i]);
 
-                if (port->host_port == addr->port && addr->port && pod->status.pod_ip.version) {
-                    *addr = (struct addr){pod->status.pod_ip, port->port};
-                    return pods.items[i];
-                }
-            }
+        if ((containers_have_host_port(pod->spec.containers, pod->spec.container_count, addr.port) ||
+             containers_have_host_port(pod->spec.init_containers, pod->spec.init_container_count, addr.port)) &&
+            count++ == 0)
+            *ret_first = hosts.items[i];
     }
-    return NULL;
+    return count;
 }
 
-/* A pod, or else an external workload. */
-static const struct kube_object *workload_at(struct store *store, struct addr *addr)
+/* What stands behind an address: a pod, or else an external workload, or NULL. -EEXIST: more than one claims it. */
+static int workload_at(struct store *store, struct addr addr, const struct kube_object **ret_workload)
 {
-    const struct kube_object *pod = pod_at(store, addr);
-    struct kube_set workloads = store_by_ip(store, STORE_WORKLOADS_BY_IP, addr->ip);
+    struct kube_set workloads = store_by_ip(store, STORE_WORKLOADS_BY_IP, addr.ip);
+    const struct kube_object *pod = NULL;
+    size_t count = pods_at(store, addr, &pod);
 
-    return pod ? pod : workloads.count ? workloads.items[0] : NULL;
+    *ret_workload = pod ? pod : workloads.count ? workloads.items[0] : NULL;
+    return count > 1 || (!pod && workloads.count > 1) ? -EEXIST : 0;
 }
 
 static int addr_profile(const struct question *question, struct profile *profile, int *ret_status)
@@ -281,15 +282,14 @@ static int addr_profile(const struct question *question, struct profile *profile
     struct store *store = question->controller->store;
     struct addr addr = question->target.addr;
     struct kube_set services = store_by_ip(store, STORE_SERVICES_BY_IP, addr.ip);
-    const struct kube_object *backing;
+    const struct kube_object *backing = NULL;
 
-    if (services.count > 1) {
+    if (services.count > 1 || (!services.count && workload_at(store, addr, &backing) < 0)) {
         *ret_status = GRPC_FAILED_PRECONDITION;
         return -EEXIST;
     }
     if (services.count)
         return service_profile(question, kube_service(services.items[0]), profile);
-    backing = workload_at(store, &addr);
     return endpoint_profile(question, backing, addr, profile);
 }
 
@@ -360,17 +360,16 @@ static void follow_service(struct view *view, const struct kube_object *service)
 static void follow_addr(struct view *view, const struct question *question)
 {
     struct store *store = question->controller->store;
-    struct addr addr = question->target.addr;
-    struct kube_set services = store_by_ip(store, STORE_SERVICES_BY_IP, addr.ip);
+    struct kube_set services = store_by_ip(store, STORE_SERVICES_BY_IP, question->target.addr.ip);
     const struct kube_object *backing;
     char ip[IP_TEXT_MAX];
 
-    view_follow(view, "IP %s", ip_format(addr.ip, ip));
+    view_follow(view, "IP %s", ip_format(question->target.addr.ip, ip));
     for (size_t i = 0; i < services.count; i++)
         follow_service(view, services.items[i]);
     if (services.count)
         return;
-    backing = workload_at(store, &addr);
+    (void)workload_at(store, question->target.addr, &backing);
     view_follow(view, "Nodes");
     if (backing)
         view_follow(view, "Namespace %.*s", SLICE_ARGS(backing->namespace_));
@@ -403,7 +402,6 @@ static void remake(struct view *base)
     int status;
 
     follow(view);
-    view->question.client.zone = describe_zone_of_node(view->question.controller, view->question.client.node);
     buffer_init(&bytes, LIMIT_GRPC_MESSAGE);
     if (make(&view->question, &bytes, &status) == 0)
         view_say(base, buffer_slice(&bytes));
@@ -425,9 +423,8 @@ static int find_view(struct destination *destination, const struct question *que
 {
     char text[1024];
     const struct client_view *client = &question->client;
-    int prefix = snprintf(text, sizeof(text), "profile %zu %zu ", path.len, client->namespace_.len);
-    int len = snprintf(text, sizeof(text), "profile %zu %zu %.*s%.*s%.*s", path.len, client->namespace_.len, SLICE_ARGS(path),
-                       SLICE_ARGS(client->namespace_), SLICE_ARGS(client->node));
+    int prefix = snprintf(text, sizeof(text), "profile %zu ", path.len);
+    int len = snprintf(text, sizeof(text), "profile %zu %.*s%.*s", path.len, SLICE_ARGS(path), SLICE_ARGS(client->namespace_));
     struct profile_view *view;
     struct view *found;
     struct slice rest;
@@ -448,8 +445,7 @@ static int find_view(struct destination *destination, const struct question *que
     view->question = *question;
     /* Parsed again from the key, whose memory the slices may keep. */
     (void)cluster_host_parse(slice_take(rest, path.len), question->controller->options.cluster_domain, NULL, &view->question.target);
-    view->question.client.namespace_ = slice_take(slice_skip(rest, path.len), client->namespace_.len);
-    view->question.client.node = slice_skip(rest, path.len + client->namespace_.len);
+    view->question.client.namespace_ = slice_skip(rest, path.len);
     follow(view);
     *ret_view = view;
     return 0;
@@ -462,7 +458,7 @@ static void refuse(struct grpc_server_call *call, int status, struct slice path)
     struct errmsg msg;
 
     errmsg_set(&msg, 0,
-               status == GRPC_FAILED_PRECONDITION ? "more than one Service has the address of %.*s"
+               status == GRPC_FAILED_PRECONDITION ? "more than one object has the address of %.*s"
                : status == GRPC_NOT_FOUND         ? "%.*s not found"
                : status == GRPC_INVALID_ARGUMENT  ? "%.*s is a Service of type ExternalName"
                                                   : "the profile of %.*s cannot be made",
@@ -509,7 +505,7 @@ void destination_get_profile(struct grpc_server_call *call, void *owner, struct 
         grpc_finish(call, GRPC_INVALID_ARGUMENT, slice_str(msg.text));
     } else {
         (void)context_token_parse(request.context_token, &arena, NULL, &token); /* what cannot be read tells nothing */
-        question.client = (struct client_view){token.ns, token.node_name, describe_zone_of_node(destination->controller, token.node_name)};
+        question.client = (struct client_view){.namespace_ = token.ns};
         answer(destination, call, &question, request.path);
     }
     arena_release(&arena);
