@@ -241,23 +241,6 @@ static int start(struct control *control)
     return 0;
 }
 
-static void stop(struct control *control)
-{
-    struct proxy *proxy = &control->proxy;
-
-    set_drain(control, DRAIN_NOW);
-    for (unsigned i = 0; i < control->workers_started; i++)
-        worker_join(&proxy->workers[i]);
-    admin_free(control->admin);
-    certifier_release(&control->certifier);
-    streams_release(&control->streams);
-    control_client_release(&control->identity_client);
-    control_client_release(&control->destination_client);
-    control_client_release(&control->policy_client);
-    control_metrics_free(control->metrics);
-    resolver_free(control->resolver);
-}
-
 static int read_config(struct control *control)
 {
     struct buffer problems, warnings;
@@ -334,7 +317,6 @@ int main(int argc, char **argv)
     status = start(control);
     if (status == 0)
         loop_run(&control->loop);
-    stop(control);
     log_free(control->proxy.log);
-    return status;
+    _exit(status); /* drained, or told not to wait: the kernel takes threads, memory and connections back at once */
 }
