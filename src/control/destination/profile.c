@@ -1,31 +1,12 @@
-/* Destination.GetProfile: what an address or a name is. */
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "control/destination/profile.h"
 
-#include "api/destination.h"
-#include "api/workload.h"
-#include "control/destination/internal.h"
+#include <errno.h>
+
+#include "control/destination/describe.h"
 #include "control/ports.h"
+#include "net/grpc.h"
 
 static const struct retry_budget_config DEFAULT_BUDGET = {0.2, 10, INT64_C(10000000000)};
-
-/* What is asked for, and by whom. */
-struct question {
-    struct controller *controller;
-    struct cluster_host target;
-    struct client_view client; /* its namespace */
-};
-
-struct profile_view {
-    struct view view;
-    struct question question; /* text in the key */
-};
-
-static struct profile_view *of(struct view *view)
-{
-    return CONTAINER_OF(view, struct profile_view, view);
-}
 
 /* --- profiles of services --- */
 
@@ -172,13 +153,13 @@ static int apply_profile(struct arena *arena, const struct kube_service_profile 
 }
 
 /* The ServiceProfile named after the service: the client's own namespace first, then the service's. */
-static const struct kube_service_profile *find_profile(const struct question *question, struct slice fqdn, struct slice service_ns)
+static const struct kube_service_profile *find_profile(const struct profile_question *question, struct slice fqdn, struct slice service_ns)
 {
     struct store *store = question->controller->store;
     const struct kube_object *object = NULL;
 
-    if (question->client.namespace_.len)
-        object = store_get(store, KUBE_SERVICE_PROFILE, question->client.namespace_, fqdn);
+    if (question->client_ns.len)
+        object = store_get(store, KUBE_SERVICE_PROFILE, question->client_ns, fqdn);
     if (!object)
         object = store_get(store, KUBE_SERVICE_PROFILE, service_ns, fqdn);
     return object ? kube_service_profile(object) : NULL;
@@ -192,7 +173,7 @@ static bool has_port(const struct kube_service *service, uint16_t port)
     return false;
 }
 
-static int service_profile(const struct question *question, const struct kube_service *service, struct profile *profile)
+static int service_profile(const struct profile_question *question, const struct kube_service *service, struct profile *profile)
 {
     const struct controller *controller = question->controller;
     struct arena *arena = &profile->snapshot.arena;
@@ -219,7 +200,7 @@ static int service_profile(const struct question *question, const struct kube_se
 
 /* --- profiles of endpoints --- */
 
-static int endpoint_profile(const struct question *question, const struct kube_object *backing, struct addr addr,
+static int endpoint_profile(const struct profile_question *question, const struct kube_object *backing, struct addr addr,
                             struct profile *profile)
 {
     const struct controller *controller = question->controller;
@@ -266,8 +247,7 @@ static size_t pods_at(struct store *store, struct addr addr, const struct kube_o
     return count;
 }
 
-/* What stands behind an address: a pod, or else an external workload, or NULL. -EEXIST: more than one claims it. */
-static int workload_at(struct store *store, struct addr addr, const struct kube_object **ret_workload)
+int profile_backing(struct store *store, struct addr addr, const struct kube_object **ret_workload)
 {
     struct kube_set workloads = store_by_ip(store, STORE_WORKLOADS_BY_IP, addr.ip);
     const struct kube_object *pod = NULL;
@@ -277,14 +257,14 @@ static int workload_at(struct store *store, struct addr addr, const struct kube_
     return count > 1 || (!pod && workloads.count > 1) ? -EEXIST : 0;
 }
 
-static int addr_profile(const struct question *question, struct profile *profile, int *ret_status)
+static int addr_profile(const struct profile_question *question, struct profile *profile, int *ret_status)
 {
     struct store *store = question->controller->store;
     struct addr addr = question->target.addr;
     struct kube_set services = store_by_ip(store, STORE_SERVICES_BY_IP, addr.ip);
     const struct kube_object *backing = NULL;
 
-    if (services.count > 1 || (!services.count && workload_at(store, addr, &backing) < 0)) {
+    if (services.count > 1 || (!services.count && profile_backing(store, addr, &backing) < 0)) {
         *ret_status = GRPC_FAILED_PRECONDITION;
         return -EEXIST;
     }
@@ -294,7 +274,7 @@ static int addr_profile(const struct question *question, struct profile *profile
 }
 
 /* "pod-0.svc.ns": the endpoint of that hostname. */
-static int instance_profile(const struct question *question, const struct kube_service *service, struct profile *profile, int *ret_status)
+static int instance_profile(const struct profile_question *question, const struct kube_service *service, struct profile *profile, int *ret_status)
 {
     struct store *store = question->controller->store;
     struct kube_set slices = store_by_name(store, STORE_SLICES_OF_SERVICE, service->meta.namespace_, service->meta.name);
@@ -314,7 +294,7 @@ static int instance_profile(const struct question *question, const struct kube_s
     return -ENOENT;
 }
 
-static int name_profile(const struct question *question, struct profile *profile, int *ret_status)
+static int name_profile(const struct profile_question *question, struct profile *profile, int *ret_status)
 {
     const struct kube_object *object =
         store_get(question->controller->store, KUBE_SERVICE, question->target.namespace_, question->target.service);
@@ -332,181 +312,19 @@ static int name_profile(const struct question *question, struct profile *profile
     return service_profile(question, kube_service(object), profile);
 }
 
-/* The encoded answer, or a negative errno and the status that says so. */
-static int make(const struct question *question, struct buffer *ret_bytes, int *ret_status)
+int profile_build(const struct profile_question *question, int *ret_status, struct profile **ret_profile)
 {
     struct profile *profile = profile_new();
     int r;
 
-    *ret_status = GRPC_INTERNAL;
+    *ret_status = GRPC_RESOURCE_EXHAUSTED;
     if (!profile)
         return -ENOMEM;
     r = question->target.is_addr ? addr_profile(question, profile, ret_status) : name_profile(question, profile, ret_status);
-    if (r == 0)
-        r = profile_encode(profile, NULL, ret_bytes);
-    profile_unref(profile);
-    return r;
-}
-
-/* --- views --- */
-
-static void follow_service(struct view *view, const struct kube_object *service)
-{
-    view_follow(view, "Service %.*s/%.*s", SLICE_ARGS(service->namespace_), SLICE_ARGS(service->name));
-    view_follow(view, "Namespace %.*s", SLICE_ARGS(service->namespace_));
-}
-
-/* What the address belongs to now decides what else matters. */
-static void follow_addr(struct view *view, const struct question *question)
-{
-    struct store *store = question->controller->store;
-    struct kube_set services = store_by_ip(store, STORE_SERVICES_BY_IP, question->target.addr.ip);
-    const struct kube_object *backing;
-    char ip[IP_TEXT_MAX];
-
-    view_follow(view, "IP %s", ip_format(question->target.addr.ip, ip));
-    for (size_t i = 0; i < services.count; i++)
-        follow_service(view, services.items[i]);
-    if (services.count)
-        return;
-    (void)workload_at(store, question->target.addr, &backing);
-    view_follow(view, "Nodes");
-    if (backing)
-        view_follow(view, "Namespace %.*s", SLICE_ARGS(backing->namespace_));
-}
-
-static void follow_name(struct view *view, const struct cluster_host *target)
-{
-    view_follow(view, "Service %.*s/%.*s", SLICE_ARGS(target->namespace_), SLICE_ARGS(target->service));
-    view_follow(view, "Namespace %.*s", SLICE_ARGS(target->namespace_));
-    if (!target->instance.len)
-        return;
-    view_follow(view, "Endpoints %.*s/%.*s", SLICE_ARGS(target->namespace_), SLICE_ARGS(target->service));
-    view_follow(view, "Nodes");
-}
-
-static void follow(struct profile_view *view)
-{
-    view_forget(&view->view);
-    if (view->question.target.is_addr)
-        follow_addr(&view->view, &view->question);
-    else
-        follow_name(&view->view, &view->question.target);
-}
-
-/* What is gone keeps what was said of it last: a call in progress is no worse off than before. */
-static void remake(struct view *base)
-{
-    struct profile_view *view = of(base);
-    struct buffer bytes;
-    int status;
-
-    follow(view);
-    buffer_init(&bytes, LIMIT_GRPC_MESSAGE);
-    if (make(&view->question, &bytes, &status) == 0)
-        view_say(base, buffer_slice(&bytes));
-    else if (status == GRPC_INTERNAL)
-        view_break(base);
-    buffer_release(&bytes);
-}
-
-static void free_view(struct view *base)
-{
-    view_release(base);
-    free(of(base));
-}
-
-static const struct view_kind profile_kind = {remake, free_view};
-
-/* The length in front keeps texts apart, whatever is in them. */
-static int find_view(struct destination *destination, const struct question *question, struct slice path, struct profile_view **ret_view)
-{
-    char text[1024];
-    const struct client_view *client = &question->client;
-    int prefix = snprintf(text, sizeof(text), "profile %zu ", path.len);
-    int len = snprintf(text, sizeof(text), "profile %zu %.*s%.*s", path.len, SLICE_ARGS(path), SLICE_ARGS(client->namespace_));
-    struct profile_view *view;
-    struct view *found;
-    struct slice rest;
-
-    if (len < 0 || (size_t)len >= sizeof(text))
-        return -EINVAL;
-    found = views_find(&destination->views, slice_of(text, (size_t)len));
-    if (found) {
-        *ret_view = of(found);
-        return 0;
-    }
-    view = calloc(1, sizeof(*view));
-    if (!view || views_add(&destination->views, &view->view, &profile_kind, slice_of(text, (size_t)len)) < 0) {
-        free(view);
-        return -ENOMEM;
-    }
-    rest = slice_skip(view->view.key, (size_t)prefix);
-    view->question = *question;
-    /* Parsed again from the key, whose memory the slices may keep. */
-    (void)cluster_host_parse(slice_take(rest, path.len), question->controller->options.cluster_domain, NULL, &view->question.target);
-    view->question.client.namespace_ = slice_skip(rest, path.len);
-    follow(view);
-    *ret_view = view;
-    return 0;
-}
-
-/* --- calls --- */
-
-static void refuse(struct grpc_server_call *call, int status, struct slice path)
-{
-    struct errmsg msg;
-
-    errmsg_set(&msg, 0,
-               status == GRPC_FAILED_PRECONDITION ? "more than one object has the address of %.*s"
-               : status == GRPC_NOT_FOUND         ? "%.*s not found"
-               : status == GRPC_INVALID_ARGUMENT  ? "%.*s is a Service of type ExternalName"
-                                                  : "the profile of %.*s cannot be made",
-               SLICE_ARGS(path));
-    grpc_finish(call, status, slice_str(msg.text));
-}
-
-static void answer(struct destination *destination, struct grpc_server_call *call, const struct question *question, struct slice path)
-{
-    struct profile_view *view;
-    struct buffer bytes;
-    int status, r;
-
-    buffer_init(&bytes, LIMIT_GRPC_MESSAGE);
-    if (make(question, &bytes, &status) < 0) {
-        refuse(call, status, path);
-    } else if ((r = find_view(destination, question, path, &view)) < 0) {
-        grpc_finish(call, r == -EINVAL ? GRPC_INVALID_ARGUMENT : GRPC_RESOURCE_EXHAUSTED,
-                    r == -EINVAL ? SLICE_LIT("names too long") : SLICE_LIT("no memory"));
-    } else {
-        if (list_empty(&view->view.calls))
-            view_said(&view->view, buffer_slice(&bytes));
-        if (view_join(&view->view, call, bytes.len) == 0)
-            (void)grpc_reply(call, buffer_slice(&bytes));
-    }
-    buffer_release(&bytes);
-}
-
-void destination_get_profile(struct grpc_server_call *call, void *owner, struct slice message)
-{
-    struct destination *destination = owner;
-    struct question question = {.controller = destination->controller};
-    struct get_destination request;
-    struct context_token token = {0};
-    struct errmsg msg = {""};
-    struct arena arena;
-    int r;
-
-    arena_init(&arena, (size_t)2 * LIMIT_GRPC_MESSAGE);
-    r = get_destination_decode(message, &arena, &msg, &request);
-    if (r == 0)
-        r = cluster_host_parse(request.path, destination->controller->options.cluster_domain, &msg, &question.target);
     if (r < 0) {
-        grpc_finish(call, GRPC_INVALID_ARGUMENT, slice_str(msg.text));
-    } else {
-        (void)context_token_parse(request.context_token, &arena, NULL, &token); /* what cannot be read tells nothing */
-        question.client = (struct client_view){.namespace_ = token.ns};
-        answer(destination, call, &question, request.path);
+        profile_unref(profile);
+        return r;
     }
-    arena_release(&arena);
+    *ret_profile = profile;
+    return 0;
 }

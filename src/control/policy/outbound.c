@@ -1,338 +1,24 @@
 /* How traffic to a Service, an egress network or an unknown address is routed. */
 #include <errno.h>
-#include <stdlib.h>
 
 #include "base/duration.h"
+#include "control/policy/outbound_draft.h"
 #include "control/ports.h"
-#include "control/policy/build.h"
 
 static const int64_t DETECT_NS = 10 * NS_PER_S;
-static const int64_t DEFAULT_RTT_NS = 30 * NS_PER_MS, DECAY_NS = 10 * NS_PER_S;
-enum { QUEUE_CAPACITY = 100, PATH_DEFAULT_LEN = 1 };
-static const int64_t QUEUE_FAILFAST_NS = 3 * NS_PER_S;
-
-/* What one policy is made for. */
-struct draft {
-    const struct controller *controller;
-    struct outbound_policy *policy;
-    struct arena *arena;
-    struct slice client_ns;
-    const struct kube_service *service;         /* one of the two, or none */
-    const struct kube_egress_network *egress;
-    struct addr addr;                           /* where it was sent, for egress and fallback */
-    uint16_t port;
-    struct backend default_backend;
-};
-
-/* --- backends --- */
-
-static struct backend balanced(struct draft *draft, struct slice ns, struct slice name, uint16_t port)
-{
-    struct backend backend = {
-        .metadata = {.kind = METADATA_RESOURCE, .group = SLICE_LIT("core"), .resource_kind = SLICE_LIT("Service"), .name = name,
-                     .namespace = ns, .port = port},
-        .kind = BACKEND_BALANCER,
-        .has_queue = true,
-        .queue = {QUEUE_CAPACITY, QUEUE_FAILFAST_NS},
-    };
-
-    backend.balancer.path = arena_printf(draft->arena, "%.*s.%.*s.svc.%.*s:%u", SLICE_ARGS(name), SLICE_ARGS(ns),
-                                         SLICE_ARGS(draft->controller->options.cluster_domain), (unsigned)port);
-    backend.balancer.default_rtt_ns = DEFAULT_RTT_NS;
-    backend.balancer.decay_ns = DECAY_NS;
-    return backend;
-}
-
-static int forwarded(struct draft *draft, struct metadata metadata, struct backend *ret)
-{
-    struct endpoint_info *endpoint = ARENA_NEW(draft->arena, struct endpoint_info);
-
-    if (!endpoint)
-        return -ENOMEM;
-    endpoint->addr = draft->addr;
-    endpoint->weight = 1;
-    *ret = (struct backend){.metadata = metadata, .kind = BACKEND_FORWARD, .forward = endpoint, .has_queue = true,
-                            .queue = {QUEUE_CAPACITY, QUEUE_FAILFAST_NS}};
-    return 0;
-}
-
-static int first_available(struct draft *draft, struct backend backend, struct distribution *ret)
-{
-    struct route_backend *item = ARENA_NEW(draft->arena, struct route_backend);
-
-    if (!item)
-        return -ENOMEM;
-    item->backend = backend;
-    *ret = (struct distribution){DISTRIBUTION_FIRST_AVAILABLE, item, 1};
-    return 0;
-}
-
-static int failure_filter(struct draft *draft, struct filters *filters, bool grpc, uint16_t code, struct slice message)
-{
-    struct filter *items = ARENA_ARRAY(draft->arena, struct filter, filters->count + 1);
-
-    if (!items || !message.ptr)
-        return -ENOMEM;
-    if (filters->count)
-        memcpy(items + 1, filters->items, filters->count * sizeof(*items));
-    items[0].kind = grpc ? FILTER_GRPC_FAILURE : FILTER_HTTP_FAILURE;
-    items[0].failure = (struct injected_failure){.code = code, .message = message, .numerator = 1, .denominator = 1};
-    *filters = (struct filters){items, filters->count + 1};
-    return 0;
-}
-
-static bool service_has_port(const struct kube_service *service, uint16_t port)
-{
-    for (size_t i = 0; i < service->port_count; i++)
-        if (service->ports[i].port == port)
-            return true;
-    return false;
-}
-
-/* A backendRef that cannot be followed keeps its weight and answers 500 with the reason. */
-static int route_backend(struct draft *draft, const struct kube_object *route, const struct kube_backend_ref *from, bool grpc,
-                         struct route_backend *ret)
-{
-    struct slice ns = from->ref.namespace_.len ? from->ref.namespace_ : route->namespace_;
-    const struct kube_object *object = NULL;
-    bool is_service = slice_eq(from->ref.kind, SLICE_LIT("Service")) &&
-                      (!from->ref.group.len || slice_eq(from->ref.group, SLICE_LIT("core")));
-
-    if (route_filters(from->filters, from->filter_count, false, draft->arena, &ret->filters) < 0)
-        return -ENOMEM;
-    ret->weight = from->weight;
-    if (is_service)
-        object = store_get(draft->controller->store, KUBE_SERVICE, ns, from->ref.name);
-    if (draft->egress && slice_eq(from->ref.kind, SLICE_LIT("EgressNetwork")) &&
-        slice_eq(from->ref.name, draft->egress->meta.name) && slice_eq(ns, draft->egress->meta.namespace_)) {
-        ret->backend = draft->default_backend;
-        return 0;
-    }
-    if (object && from->port && kube_service(object)->type != KUBE_EXTERNAL_NAME) {
-        ret->backend = balanced(draft, ns, from->ref.name, from->port);
-        return ret->backend.balancer.path.ptr ? 0 : -ENOMEM;
-    }
-    ret->backend = draft->default_backend;
-    ret->backend.metadata = (struct metadata){.kind = METADATA_DEFAULT, .name = SLICE_LIT("invalid")};
-    return failure_filter(draft, &ret->filters, grpc, grpc ? 13 : 500,
-                          arena_printf(draft->arena, "%s %.*s.%.*s%s", object ? "backend Service without a port:" : "Service not found",
-                                       SLICE_ARGS(from->ref.name), SLICE_ARGS(ns), ""));
-}
-
-static int distribution(struct draft *draft, const struct kube_object *route, const struct kube_backend_ref *from, size_t count,
-                        bool grpc, struct distribution *ret)
-{
-    if (!count)
-        return first_available(draft, draft->default_backend, ret);
-    *ret = (struct distribution){DISTRIBUTION_RANDOM_AVAILABLE, ARENA_ARRAY(draft->arena, struct route_backend, count), count};
-    if (!ret->backends)
-        return -ENOMEM;
-    for (size_t i = 0; i < count; i++)
-        if (route_backend(draft, route, &from[i], grpc, &ret->backends[i]) < 0)
-            return -ENOMEM;
-    return 0;
-}
-
-/* --- routes --- */
-
-/* Annotations of routes and Services: timeouts. Those that do not parse are as if they were not there. */
-static void read_timeout(const struct kube_object *object, struct slice key, int64_t *ret_ns)
-{
-    struct slice text = kube_map_get(&object->annotations, key);
-    int64_t ns;
-
-    if (text.ptr && duration_parse_go(text, &ns) == 0 && ns > 0)
-        *ret_ns = ns;
-}
-
-static void annotated_timeouts(const struct kube_object *object, struct route_timeouts *timeouts)
-{
-    read_timeout(object, SLICE_LIT("timeout.linkerd.io/request"), &timeouts->request_ns);
-    read_timeout(object, SLICE_LIT("timeout.linkerd.io/response"), &timeouts->response_ns);
-    read_timeout(object, SLICE_LIT("timeout.linkerd.io/idle"), &timeouts->idle_ns);
-}
-
-static void timeouts_of(struct draft *draft, const struct kube_object *route, struct route_timeouts *ret)
-{
-    struct route_timeouts own = {0};
-
-    annotated_timeouts(route, &own);
-    if (!own.request_ns && !own.response_ns && !own.idle_ns && draft->service)
-        annotated_timeouts(&draft->service->meta, &own);
-    *ret = own;
-}
-
-static int http_route(struct draft *draft, const struct kube_http_route *from, struct outbound_route *ret)
-{
-    ret->metadata = route_metadata(&from->meta);
-    ret->rule_count = from->rule_count;
-    ret->rules = ARENA_ARRAY(draft->arena, struct outbound_rule, from->rule_count);
-    if (!ret->rules || route_hosts(&from->common, draft->arena, &ret->hosts, &ret->host_count) < 0)
-        return -ENOMEM;
-    for (size_t i = 0; i < from->rule_count; i++) {
-        struct outbound_rule *rule = &ret->rules[i];
-
-        timeouts_of(draft, &from->meta, &rule->timeouts);
-        if (from->rules[i].timeouts.request_ns)
-            rule->timeouts.request_ns = from->rules[i].timeouts.request_ns;
-        rule->allow_l5d_headers = draft->controller->options.allow_l5d_headers;
-        if (route_http_matches(&from->rules[i], draft->arena, &rule->http_matches, &rule->match_count) < 0 ||
-            route_filters(from->rules[i].filters, from->rules[i].filter_count, false, draft->arena, &rule->filters) < 0 ||
-            distribution(draft, &from->meta, from->rules[i].backends, from->rules[i].backend_count, false, &rule->backends) < 0)
-            return -ENOMEM;
-    }
-    return 0;
-}
-
-static int grpc_route(struct draft *draft, const struct kube_grpc_route *from, struct outbound_route *ret)
-{
-    ret->metadata = route_metadata(&from->meta);
-    ret->rule_count = from->rule_count;
-    ret->rules = ARENA_ARRAY(draft->arena, struct outbound_rule, from->rule_count);
-    if (!ret->rules || route_hosts(&from->common, draft->arena, &ret->hosts, &ret->host_count) < 0)
-        return -ENOMEM;
-    for (size_t i = 0; i < from->rule_count; i++) {
-        struct outbound_rule *rule = &ret->rules[i];
-
-        timeouts_of(draft, &from->meta, &rule->timeouts);
-        rule->allow_l5d_headers = draft->controller->options.allow_l5d_headers;
-        if (route_grpc_matches(&from->rules[i], draft->arena, &rule->grpc_matches, &rule->match_count) < 0 ||
-            route_filters(from->rules[i].filters, from->rules[i].filter_count, false, draft->arena, &rule->filters) < 0 ||
-            distribution(draft, &from->meta, from->rules[i].backends, from->rules[i].backend_count, true, &rule->backends) < 0)
-            return -ENOMEM;
-    }
-    return 0;
-}
-
-static int tcp_route(struct draft *draft, const struct kube_tcp_route *from, struct outbound_route *ret)
-{
-    ret->metadata = route_metadata(&from->meta);
-    ret->rule_count = from->rule_count;
-    ret->rules = ARENA_ARRAY(draft->arena, struct outbound_rule, from->rule_count);
-    if (!ret->rules || route_hosts(&from->common, draft->arena, &ret->hosts, &ret->host_count) < 0)
-        return -ENOMEM;
-    for (size_t i = 0; i < from->rule_count; i++)
-        if (distribution(draft, &from->meta, from->rules[i].backends, from->rules[i].backend_count, false,
-                         &ret->rules[i].backends) < 0)
-            return -ENOMEM;
-    return 0;
-}
-
-static int convert(struct draft *draft, const struct kube_object *object, struct outbound_route *ret)
-{
-    switch (object->kind) {
-    case KUBE_HTTP_ROUTE:
-    case KUBE_POLICY_HTTP_ROUTE:
-        return http_route(draft, kube_http_route(object), ret);
-    case KUBE_GRPC_ROUTE:
-        return grpc_route(draft, kube_grpc_route(object), ret);
-    default:
-        return tcp_route(draft, kube_tcp_route(object), ret);
-    }
-}
-
-static const struct kube_object *parent_of(const struct draft *draft)
-{
-    return draft->service ? &draft->service->meta : &draft->egress->meta;
-}
-
-/* Routes of a client's own namespace (consumer routes) take the place of those of the parent's (producer routes). */
-static bool counts(const struct draft *draft, const struct kube_object *route, uint32_t kinds, bool *consumer, bool consumers)
-{
-    struct slice group = draft->service ? SLICE_LIT("core") : SLICE_LIT("policy.linkerd.io");
-    struct slice kind = draft->service ? SLICE_LIT("Service") : SLICE_LIT("EgressNetwork");
-    const struct kube_object *parent = parent_of(draft);
-    bool own = slice_eq(route->namespace_, parent->namespace_), client = slice_eq(route->namespace_, draft->client_ns);
-
-    if (!(kinds & STORE_KIND(route->kind)) || !route_has_parent(route, group, kind, parent, draft->port))
-        return false;
-    *consumer = client && !own;
-    return consumers ? *consumer : own;
-}
-
-static int collect(struct draft *draft, uint32_t kinds, bool consumers, struct outbound_routes *ret)
-{
-    const struct kube_object *parent = parent_of(draft);
-    struct kube_set set = store_by_name(draft->controller->store,
-                                        draft->service ? STORE_ROUTES_OF_SERVICE : STORE_ROUTES_OF_EGRESS_NETWORK,
-                                        parent->namespace_, parent->name);
-    bool consumer;
-
-    *ret = (struct outbound_routes){.items = ARENA_ARRAY(draft->arena, struct outbound_route, set.count + 1)};
-    if (!ret->items)
-        return -ENOMEM;
-    for (size_t i = 0; i < set.count; i++)
-        if (counts(draft, set.items[i], kinds, &consumer, consumers) &&
-            convert(draft, set.items[i], &ret->items[ret->count++]) < 0)
-            return -ENOMEM;
-    return 0;
-}
-
-static int routes_of_kinds(struct draft *draft, uint32_t kinds, struct outbound_routes *ret)
-{
-    int r = collect(draft, kinds, true, ret);
-
-    return r < 0 || ret->count ? r : collect(draft, kinds, false, ret);
-}
-
-/* The route without conditions that stands where there is none (or, for egress, behind those that there are). */
-static int default_route(struct draft *draft, const char *name, bool http, struct outbound_route *ret)
-{
-    struct outbound_rule *rule = ARENA_NEW(draft->arena, struct outbound_rule);
-    struct http_route_match *match = ARENA_NEW(draft->arena, struct http_route_match);
-    bool deny = draft->egress && draft->egress->deny;
-    int r = 0;
-
-    if (!rule || !match)
-        return -ENOMEM;
-    ret->metadata = (struct metadata){.kind = METADATA_DEFAULT, .name = slice_str(name)};
-    ret->rules = rule;
-    ret->rule_count = 1;
-    if (http) {
-        match->path = (struct path_match){PATH_PREFIX, SLICE_LIT("/"), NULL};
-        rule->http_matches = match;
-        rule->match_count = 1;
-    }
-    if (draft->service)
-        annotated_timeouts(&draft->service->meta, &rule->timeouts);
-    if (deny && http)
-        r = failure_filter(draft, &rule->filters, false, 403, SLICE_LIT("traffic not allowed by the EgressNetwork"));
-    else if (deny) {
-        struct filter *filter = ARENA_NEW(draft->arena, struct filter);
-
-        if (!filter)
-            return -ENOMEM;
-        filter->kind = FILTER_TCP_FORBIDDEN;
-        rule->filters = (struct filters){filter, 1};
-    }
-    return r < 0 ? r : first_available(draft, draft->default_backend, &rule->backends);
-}
-
-static int with_default(struct draft *draft, struct outbound_routes *routes, const char *name, bool http)
-{
-    if (routes->count && draft->service)
-        return 0;
-    if (!routes->items) {
-        routes->items = ARENA_ARRAY(draft->arena, struct outbound_route, 1);
-        if (!routes->items)
-            return -ENOMEM;
-    }
-    return default_route(draft, draft->egress ? (draft->egress->deny ? "egress-deny" : "egress-allow") : name, http,
-                         &routes->items[routes->count++]);
-}
 
 /* --- protocols --- */
 
 enum { HTTP_KINDS = STORE_KIND(KUBE_HTTP_ROUTE) | STORE_KIND(KUBE_POLICY_HTTP_ROUTE) };
 
-static int http_protocol(struct draft *draft, enum outbound_protocol protocol)
+static int http_protocol(struct outbound_draft *draft, enum outbound_protocol protocol)
 {
     struct outbound_policy *policy = draft->policy;
     struct outbound_routes routes;
     int r = routes_of_kinds(draft, HTTP_KINDS, &routes);
 
     if (r == 0)
-        r = with_default(draft, &routes, "http", true);
+        r = routes_with_default(draft, &routes, "http", true);
     policy->protocol = protocol;
     policy->detect_timeout_ns = DETECT_NS;
     if (protocol != OUTBOUND_HTTP2)
@@ -340,11 +26,11 @@ static int http_protocol(struct draft *draft, enum outbound_protocol protocol)
     if (protocol != OUTBOUND_HTTP1)
         policy->http2 = routes;
     if (r == 0 && protocol == OUTBOUND_DETECT)
-        r = with_default(draft, &policy->opaque, "opaq", false);
+        r = routes_with_default(draft, &policy->opaque, "opaq", false);
     return r;
 }
 
-static int grpc_protocol(struct draft *draft, bool *ret_used)
+static int grpc_protocol(struct outbound_draft *draft, bool *ret_used)
 {
     int r = routes_of_kinds(draft, STORE_KIND(KUBE_GRPC_ROUTE), &draft->policy->grpc);
 
@@ -354,7 +40,7 @@ static int grpc_protocol(struct draft *draft, bool *ret_used)
     return r;
 }
 
-static int tcp_protocol(struct draft *draft, bool always, bool *ret_used)
+static int tcp_protocol(struct outbound_draft *draft, bool always, bool *ret_used)
 {
     int r = routes_of_kinds(draft, STORE_KIND(KUBE_TCP_ROUTE), &draft->policy->opaque);
 
@@ -364,10 +50,10 @@ static int tcp_protocol(struct draft *draft, bool always, bool *ret_used)
         return r;
     }
     draft->policy->protocol = OUTBOUND_OPAQUE;
-    return with_default(draft, &draft->policy->opaque, "opaq", false);
+    return routes_with_default(draft, &draft->policy->opaque, "opaq", false);
 }
 
-static int tls_protocol(struct draft *draft, bool *ret_used)
+static int tls_protocol(struct outbound_draft *draft, bool *ret_used)
 {
     int r = routes_of_kinds(draft, STORE_KIND(KUBE_TLS_ROUTE), &draft->policy->tls);
 
@@ -377,11 +63,11 @@ static int tls_protocol(struct draft *draft, bool *ret_used)
         return r;
     }
     draft->policy->protocol = OUTBOUND_TLS;
-    return draft->egress ? with_default(draft, &draft->policy->tls, "tls", false) : 0;
+    return draft->egress ? routes_with_default(draft, &draft->policy->tls, "tls", false) : 0;
 }
 
 /* Without a word about the protocol: gRPC routes, HTTP routes, TLS routes, TCP routes, or detection with the default. */
-static int detected_protocol(struct draft *draft)
+static int detected_protocol(struct outbound_draft *draft)
 {
     struct outbound_routes http;
     bool used;
@@ -400,7 +86,7 @@ static int detected_protocol(struct draft *draft)
     return r;
 }
 
-static int service_protocol(struct draft *draft, struct slice app_protocol)
+static int service_protocol(struct outbound_draft *draft, struct slice app_protocol)
 {
     bool used;
     int r;
@@ -418,16 +104,16 @@ static int service_protocol(struct draft *draft, struct slice app_protocol)
 
 /* --- targets --- */
 
-static int draft_init(struct draft *draft, const struct controller *controller, struct slice ns, uint16_t port)
+static int draft_init(struct outbound_draft *draft, const struct controller *controller, struct slice ns, uint16_t port)
 {
-    *draft = (struct draft){.controller = controller, .client_ns = ns, .port = port, .policy = outbound_policy_new()};
+    *draft = (struct outbound_draft){.controller = controller, .client_ns = ns, .port = port, .policy = outbound_policy_new()};
     if (!draft->policy)
         return -ENOMEM;
     draft->arena = &draft->policy->snapshot.arena;
     return 0;
 }
 
-static int finish(struct draft *draft, int r, struct outbound_policy **ret_policy)
+static int finish(struct outbound_draft *draft, int r, struct outbound_policy **ret_policy)
 {
     if (r < 0) {
         outbound_policy_unref(draft->policy);
@@ -438,7 +124,7 @@ static int finish(struct draft *draft, int r, struct outbound_policy **ret_polic
 }
 
 /* A port that the Service does not have is refused, not guessed at. */
-static int undefined_port(struct draft *draft)
+static int undefined_port(struct outbound_draft *draft)
 {
     struct outbound_route *route = ARENA_NEW(draft->arena, struct outbound_route);
     struct outbound_rule *rule = ARENA_NEW(draft->arena, struct outbound_rule);
@@ -460,14 +146,14 @@ static int undefined_port(struct draft *draft)
 static int build_service(const struct controller *controller, struct slice ns, const struct kube_service *service, uint16_t port,
                          struct outbound_policy **ret_policy)
 {
-    struct draft draft;
+    struct outbound_draft draft;
     int r = draft_init(&draft, controller, ns, port);
     struct slice app_protocol = SLICE_NULL;
 
     if (r < 0)
         return r;
     draft.service = service;
-    draft.default_backend = balanced(&draft, service->meta.namespace_, service->meta.name, port);
+    draft.default_backend = backend_of_service(&draft, service->meta.namespace_, service->meta.name, port);
     draft.policy->metadata = draft.default_backend.metadata;
     for (size_t i = 0; i < service->port_count; i++)
         if (service->ports[i].port == port)
@@ -484,7 +170,7 @@ static int build_service(const struct controller *controller, struct slice ns, c
 static int build_egress(const struct controller *controller, struct slice ns, const struct kube_egress_network *egress, struct addr addr,
                         struct outbound_policy **ret_policy)
 {
-    struct draft draft;
+    struct outbound_draft draft;
     int r = draft_init(&draft, controller, ns, addr.port);
 
     if (r < 0)
@@ -494,7 +180,7 @@ static int build_egress(const struct controller *controller, struct slice ns, co
     draft.policy->metadata = (struct metadata){.kind = METADATA_RESOURCE, .group = SLICE_LIT("policy.linkerd.io"),
                                                .resource_kind = SLICE_LIT("EgressNetwork"), .name = egress->meta.name,
                                                .namespace = egress->meta.namespace_, .port = addr.port};
-    r = forwarded(&draft, draft.policy->metadata, &draft.default_backend);
+    r = backend_of_original(&draft, draft.policy->metadata, &draft.default_backend);
     if (r == 0)
         r = detected_protocol(&draft);
     return finish(&draft, r, ret_policy);
@@ -503,7 +189,7 @@ static int build_egress(const struct controller *controller, struct slice ns, co
 /* Outside the cluster and no egress network says anything: forward to where it was sent. */
 static int build_fallback(const struct controller *controller, struct slice ns, struct addr addr, struct outbound_policy **ret_policy)
 {
-    struct draft draft;
+    struct outbound_draft draft;
     int r = draft_init(&draft, controller, ns, addr.port);
 
     if (r < 0)
@@ -512,41 +198,48 @@ static int build_fallback(const struct controller *controller, struct slice ns, 
     draft.policy->metadata = (struct metadata){.kind = METADATA_DEFAULT, .name = SLICE_LIT("egress-fallback")};
     draft.policy->protocol = OUTBOUND_DETECT;
     draft.policy->detect_timeout_ns = DETECT_NS;
-    r = forwarded(&draft, draft.policy->metadata, &draft.default_backend);
+    r = backend_of_original(&draft, draft.policy->metadata, &draft.default_backend);
     if (r == 0)
-        r = with_default(&draft, &draft.policy->http1, "egress-fallback", true);
+        r = routes_with_default(&draft, &draft.policy->http1, "egress-fallback", true);
     draft.policy->http2 = draft.policy->http1;
     if (r == 0)
-        r = with_default(&draft, &draft.policy->opaque, "egress-fallback", false);
+        r = routes_with_default(&draft, &draft.policy->opaque, "egress-fallback", false);
     return finish(&draft, r, ret_policy);
 }
 
-/* The most special network that has the address: the client's namespace first, then the global one. */
+/* How special the network's claim to the address is: the length of its longest prefix, or -1. No networks: all of them. */
+static int claim(const struct kube_egress_network *egress, struct ip ip)
+{
+    int best = egress->network_count ? -1 : 0;
+
+    for (size_t i = 0; i < egress->network_count; i++) {
+        const struct kube_network *network = &egress->networks[i];
+        bool except = false;
+
+        for (size_t j = 0; j < network->except_count; j++)
+            except |= cidr_contains(network->except[j], ip);
+        if (!except && cidr_contains(network->cidr, ip) && network->cidr.prefix > best)
+            best = network->cidr.prefix;
+    }
+    return best;
+}
+
+/* The one with the most special claim, the oldest of several: in the client's namespace first, then in the global one. */
 static const struct kube_egress_network *find_egress(const struct controller *controller, struct slice ns, struct ip ip)
 {
     struct slice namespaces[] = {ns, controller->options.egress_namespace};
     const struct kube_egress_network *best = NULL;
-    int best_prefix = -1;
+    int best_claim = -1;
 
     for (int i = 0; i < 2 && !best; i++) {
         struct kube_set set = store_in(controller->store, KUBE_EGRESS_NETWORK, namespaces[i]);
 
         for (size_t j = 0; j < set.count; j++) {
-            const struct kube_egress_network *egress = kube_egress_network(set.items[j]);
+            int each = claim(kube_egress_network(set.items[j]), ip);
 
-            if (!egress->network_count && best_prefix < 0) {
-                best = egress;
-                best_prefix = 0;
-            }
-            for (size_t n = 0; n < egress->network_count; n++) {
-                bool except = false;
-
-                for (size_t e = 0; e < egress->networks[n].except_count; e++)
-                    except |= cidr_contains(egress->networks[n].except[e], ip);
-                if (!except && cidr_contains(egress->networks[n].cidr, ip) && egress->networks[n].cidr.prefix > best_prefix) {
-                    best = egress;
-                    best_prefix = egress->networks[n].cidr.prefix;
-                }
+            if (each > best_claim) {
+                best = kube_egress_network(set.items[j]);
+                best_claim = each;
             }
         }
     }
