@@ -57,7 +57,7 @@ static void note_ready(struct io_stack *stack)
     CONTAINER_OF(stack, struct tls_end, stack)->wakes++;
 }
 
-static void open_end(struct tls_world *world, struct tls_end *end, int fd)
+void tls_end_open(struct tls_world *world, struct tls_end *end, int fd)
 {
     *end = (struct tls_end){0};
     MUST(io_open(&end->stack, &world->loop, fd, note_ready) == 0);
@@ -68,8 +68,8 @@ void tls_connect(struct tls_world *world, struct tls_end *a, struct tls_end *b)
     int fds[2];
 
     MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
-    open_end(world, a, fds[0]);
-    open_end(world, b, fds[1]);
+    tls_end_open(world, a, fds[0]);
+    tls_end_open(world, b, fds[1]);
     tls_settle(world);
 }
 
@@ -78,7 +78,7 @@ int tls_connect_foreign(struct tls_world *world, struct tls_end *end)
     int fds[2];
 
     MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
-    open_end(world, end, fds[0]);
+    tls_end_open(world, end, fds[0]);
     tls_settle(world);
     return fds[1];
 }

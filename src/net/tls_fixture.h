@@ -30,6 +30,8 @@ struct tls_end {
 struct tls_context *tls_world_context(struct tls_world *world, struct workload *workload, struct san own,
                                       const struct x509_bundle *anchors);
 
+/* One end on a connected descriptor, which it takes over. */
+void tls_end_open(struct tls_world *world, struct tls_end *end, int fd);
 /* Two ends of one socket pair. */
 void tls_connect(struct tls_world *world, struct tls_end *a, struct tls_end *b);
 /* One end, and a descriptor (not blocking) for a foreign peer. */

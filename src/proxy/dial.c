@@ -27,11 +27,18 @@ static struct addr address_of(const struct dial *dial)
     return addr;
 }
 
-static void finish(struct dial *dial, bool ok)
+static void stop(struct dial *dial)
 {
     dial->finished = true;
     timer_release(dial->loop, &dial->deadline);
     task_cancel(&dial->task);
+    tls_context_unref(dial->options.tls);
+    dial->options.tls = NULL;
+}
+
+static void finish(struct dial *dial, bool ok)
+{
+    stop(dial);
     if (!ok)
         io_close(dial->stack, true);
     dial->done(dial, ok);
@@ -46,17 +53,7 @@ static void fail(struct dial *dial, enum reason reason, int error)
 
 enum reason reason_of_tls(enum tls_failure failure)
 {
-    switch (failure) {
-    case TLS_IDENTITY_MISMATCH:
-        return REASON_IDENTITY_MISMATCH;
-    case TLS_UNKNOWN_ISSUER:
-    case TLS_EXPIRED:
-    case TLS_BAD_CERTIFICATE:
-    case TLS_PEER_REFUSED:
-        return REASON_TLS_HANDSHAKE_FAILED;
-    default:
-        return REASON_TLS_HANDSHAKE_FAILED;
-    }
+    return failure == TLS_IDENTITY_MISMATCH ? REASON_IDENTITY_MISMATCH : REASON_TLS_HANDSHAKE_FAILED;
 }
 
 static int begin_tls(struct dial *dial)
@@ -174,7 +171,7 @@ static void too_late(struct timer *timer)
 {
     struct dial *dial = CONTAINER_OF(timer, struct dial, deadline);
 
-    fail(dial, dial->connected ? REASON_CONNECT_TIMEOUT : REASON_CONNECT_TIMEOUT, -ETIMEDOUT);
+    fail(dial, REASON_CONNECT_TIMEOUT, -ETIMEDOUT);
 }
 
 int dial_start(struct dial *dial, struct loop *loop, struct io_stack *stack, const struct dial_options *options,
@@ -204,6 +201,8 @@ int dial_start(struct dial *dial, struct loop *loop, struct io_stack *stack, con
         dial->finished = true;
         return r;
     }
+    if (options->tls) /* the worker's own may be replaced while this one connects */
+        dial->options.tls = tls_context_ref(options->tls);
     stack->owner = dial;
     stack->count_read = options->count_read;
     stack->count_written = options->count_written;
@@ -215,8 +214,6 @@ void dial_release(struct dial *dial)
 {
     if (!dial->loop || dial->finished)
         return;
-    dial->finished = true;
-    timer_release(dial->loop, &dial->deadline);
-    task_cancel(&dial->task);
+    stop(dial);
     io_close(dial->stack, true);
 }

@@ -27,7 +27,7 @@ struct dial_options {
     int64_t timeout_ns;
     struct socket_options socket;
     _Atomic(int64_t) *count_read, *count_written;
-    struct tls_context *tls;              /* the worker's; NULL where no identity is configured */
+    struct tls_context *tls;              /* the dial takes a reference; NULL where no identity is configured */
 };
 
 struct dial {
