@@ -1,6 +1,7 @@
 #include "codec/detect.h"
 
 #include "base/limits.h"
+#include "base/mutation.h"
 #include "codec/http1_syntax.h"
 
 /* IANA's registry of HTTP methods, without PRI. */
@@ -85,7 +86,7 @@ static enum detected search_version(struct slice bytes, size_t from, size_t *see
         from = *seen - version.len;
     }
     end = slice_find(line, '\n');
-    if (slice_find_slice(slice_take(line, end), version) < end)
+    if (slice_find_slice(slice_take(line, end), version) < end && !mutation("odd-methods-are-opaque"))
         return DETECT_HTTP1;
     if (end < line.len || bytes.len >= LIMIT_HTTP_START_LINE)
         return DETECT_OPAQUE;

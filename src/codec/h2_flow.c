@@ -1,5 +1,6 @@
 #include <assert.h>
 
+#include "base/mutation.h"
 #include "codec/h2_parts.h"
 
 int h2_flow_charge(struct h2_conn *conn, struct h2_stream *stream, uint32_t length, bool *ret_fits)
@@ -64,6 +65,8 @@ size_t h2_sendable(const struct h2_stream *stream)
     size_t most = conn->out->len < LIMIT_CONN_OUT ? LIMIT_CONN_OUT - conn->out->len : 0;
     int32_t window = stream->send_window < conn->send_window ? stream->send_window : conn->send_window;
 
+    if (mutation("windows-ignored"))
+        window = INT32_MAX;
     if (window <= 0 || stream->send != H2_HALF_BODY)
         return 0;
     return (size_t)window < most ? (size_t)window : most;

@@ -13,6 +13,7 @@
  *
  * CONTINUATION floods are bounded where blocks are collected, h2_headers.c.
  */
+#include "base/mutation.h"
 #include "codec/h2_parts.h"
 
 #define SECOND_NS INT64_C(1000000000)
@@ -49,7 +50,7 @@ int h2_guard_reset(struct h2_conn *conn)
     uint32_t limit = h2_or(conn->config->max_resets, LIMIT_H2_RESETS);
 
     renew_resets(conn);
-    if (++conn->guard.resets <= (uint64_t)limit + conn->guard.completed)
+    if (++conn->guard.resets <= (uint64_t)limit + conn->guard.completed || mutation("resets-without-limit"))
         return 0;
     return h2_fail(conn, H2_ENHANCE_YOUR_CALM, "too many streams were reset");
 }
@@ -57,7 +58,8 @@ int h2_guard_reset(struct h2_conn *conn)
 int h2_guard_frame(struct h2_conn *conn)
 {
     renew_frames(conn);
-    if (++conn->guard.cost <= (uint64_t)LIMIT_H2_CONTROL_FRAMES + conn->guard.credit)
+    if (++conn->guard.cost <= (uint64_t)LIMIT_H2_CONTROL_FRAMES + conn->guard.credit ||
+        mutation("control-frames-without-limit"))
         return 0;
     return h2_fail(conn, H2_ENHANCE_YOUR_CALM, "too many control frames");
 }

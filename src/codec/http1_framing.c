@@ -1,4 +1,5 @@
 #include "base/limits.h"
+#include "base/mutation.h"
 #include "codec/authority.h"
 #include "codec/http1_head.h"
 #include "codec/http1_syntax.h"
@@ -17,7 +18,7 @@ static int read_host(struct http1_scan *scan, struct http_head *head, struct htt
 {
     struct authority authority;
 
-    if (facts->host)
+    if (facts->host && !mutation("two-hosts-accepted"))
         return http1_refuse(scan, 400, "more than one Host");
     facts->host = true;
     if (field->value.len && authority_parse(field->value, &authority) < 0)
@@ -31,7 +32,7 @@ static int read_host(struct http1_scan *scan, struct http_head *head, struct htt
 
 static int read_length(struct http1_scan *scan, const struct http_field *field, struct facts *facts)
 {
-    if (facts->length)
+    if (facts->length && !mutation("two-lengths-accepted"))
         return http1_refuse(scan, 400, "more than one Content-Length");
     facts->length = true;
     if (slice_u64(field->value, INT64_MAX, &facts->length_value) < 0)
@@ -124,7 +125,7 @@ static int read_facts(struct http1_scan *scan, struct http_head *head, bool requ
         if (r < 0)
             return r;
     }
-    if (ret_facts->length && ret_facts->coding)
+    if (ret_facts->length && ret_facts->coding && !mutation("length-with-coding-accepted"))
         return http1_refuse(scan, 400, "Content-Length with Transfer-Encoding");
     return 0;
 }

@@ -1,6 +1,7 @@
 #include "codec/http1_head.h"
 
 #include "base/limits.h"
+#include "base/mutation.h"
 #include "codec/http1_syntax.h"
 
 enum what { REQUEST, RESPONSE, TRAILERS };
@@ -19,6 +20,10 @@ static int read_crlf(struct reader *r, const char *why)
 {
     if (r->at == r->end)
         return INCOMPLETE;
+    if (*r->at == '\n' && mutation("bare-line-feed-accepted")) {
+        r->at++;
+        return DONE;
+    }
     if (*r->at != '\r')
         return http1_refuse(r->scan, 400, why);
     if (r->end - r->at < 2)
@@ -167,6 +172,8 @@ static int read_status_line(struct reader *r, struct http_head *head, struct sli
 /* `start_line` is 0 while it is incomplete; `total` are the bytes of the head as far as they are known. */
 static int check_limits(struct http1_scan *scan, enum what what, size_t start_line, size_t total)
 {
+    if (mutation("head-without-limit"))
+        return 0;
     if (what == TRAILERS)
         return total > LIMIT_HTTP_TRAILERS ? http1_refuse(scan, 431, "trailers too large") : 0;
     if ((start_line ? start_line : total) > LIMIT_HTTP_START_LINE)
@@ -189,7 +196,7 @@ static int find_end(struct slice bytes, struct http1_scan *scan, enum what what)
         at += slice_find(slice_skip(bytes, at), '\n');
         if (at == bytes.len)
             break;
-        if (at == 0 || bytes.ptr[at - 1] != '\r')
+        if ((at == 0 || bytes.ptr[at - 1] != '\r') && !mutation("bare-line-feed-accepted"))
             return http1_refuse(scan, 400, "line feed without carriage return");
         if (at >= 2 && bytes.ptr[at - 2] == '\r')
             return http1_refuse(scan, 400, "carriage return without line feed");

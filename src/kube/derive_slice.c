@@ -6,6 +6,7 @@
 
 #include "base/buffer.h"
 #include "base/map.h"
+#include "base/mutation.h"
 
 #define MIRROR_LABEL SLICE_LIT("endpointslice.kubernetes.io/mirrored-subset")
 
@@ -218,7 +219,7 @@ static void set_conditions(struct kube_endpoint *endpoint, bool ready, bool term
 {
     endpoint->conditions.serving = ready ? KUBE_TRUE : KUBE_FALSE;
     endpoint->conditions.terminating = terminating ? KUBE_TRUE : KUBE_FALSE;
-    endpoint->conditions.ready = (ready || publish_not_ready) && !terminating ? KUBE_TRUE : KUBE_FALSE;
+    endpoint->conditions.ready = (ready || publish_not_ready || mutation("unready-pods-are-endpoints")) && !terminating ? KUBE_TRUE : KUBE_FALSE;
 }
 
 static void set_pod(struct maker *m, struct kube_endpoint *endpoint, const struct store *store,

@@ -2,12 +2,14 @@
 
 #include <errno.h>
 
+#include "base/mutation.h"
+
 static bool in_network(const struct authz_network *network, struct ip ip)
 {
     if (!cidr_contains(network->net, ip))
         return false;
     for (size_t i = 0; i < network->except_count; i++)
-        if (cidr_contains(network->except[i], ip))
+        if (cidr_contains(network->except[i], ip) && !mutation("network-excepts-ignored"))
             return false;
     return true;
 }
@@ -28,7 +30,9 @@ static bool has_identity(const struct authorization *authorization, const struct
     for (size_t i = 0; i < authorization->identity_count; i++)
         if (slice_eq(authorization->identities[i], identity->name))
             return true;
-    for (size_t i = 0; identity->kind == IDENTITY_DNS && i < authorization->suffix_count; i++)
+    if (identity->kind != IDENTITY_DNS && !mutation("suffixes-for-uris"))
+        return false;
+    for (size_t i = 0; i < authorization->suffix_count; i++)
         if (slice_ends(identity->name, authorization->suffixes[i]))
             return true;
     return false;
@@ -46,7 +50,8 @@ static bool is_authenticated(const struct authorization *authorization, const st
 
 bool authz_covers(const struct authorization *authorization, const struct authz_client *client)
 {
-    return in_networks(authorization, client->ip) && is_authenticated(authorization, client);
+    return mutation("authorized-always") ||
+           (in_networks(authorization, client->ip) && is_authenticated(authorization, client));
 }
 
 static const struct authorization *first_that_covers(const struct authorization *list, size_t count,

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/duration.h"
+#include "base/mutation.h"
 
 const struct backoff_config BACKOFF_OUTBOUND = {.min_ns = 100 * NS_PER_MS, .max_ns = 60 * NS_PER_S, .jitter = 0.1};
 const struct backoff_config BACKOFF_INBOUND = {.min_ns = 100 * NS_PER_MS, .max_ns = 10 * NS_PER_S, .jitter = 0.1};
@@ -19,7 +20,7 @@ int64_t backoff_delay(const struct backoff_config *config, unsigned failures, st
     int64_t delay = config->min_ns;
     double extra;
 
-    for (unsigned i = 1; i < failures && delay < config->max_ns; i++) {
+    for (unsigned i = 1; i < failures && delay < config->max_ns && !mutation("backoff-does-not-grow"); i++) {
         if (delay == 0)
             break; /* doubles to nothing, however often */
         delay = delay > config->max_ns / 2 ? config->max_ns : delay * 2;

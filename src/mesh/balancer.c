@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <math.h>
 
+#include "base/mutation.h"
+
 /* Sets up to this size are looked through; in larger ones candidates are guessed first. */
 enum { SCAN_MAX = 12, GUESSES = 12 };
 
@@ -95,7 +97,9 @@ static struct endpoint *scan_draw(const struct endpoint_set *set, const struct e
 static struct endpoint *lighter(struct endpoint *a, struct endpoint *b, const struct balancer *balancer,
                                 int64_t now_ns)
 {
-    return endpoint_load(b, balancer, now_ns) < endpoint_load(a, balancer, now_ns) ? b : a;
+    bool b_is = endpoint_load(b, balancer, now_ns) < endpoint_load(a, balancer, now_ns);
+
+    return b_is != mutation("balancer-takes-the-heavier") ? b : a;
 }
 
 static struct endpoint *pick_by_scan(const struct balancer *balancer, const struct endpoint_set *set,

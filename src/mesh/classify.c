@@ -1,5 +1,7 @@
 #include "mesh/classify.h"
 
+#include "base/mutation.h"
+
 int grpc_status_of(const struct http_field *fields, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
@@ -70,7 +72,7 @@ struct classification classify_start(const struct http_head *response, bool requ
         c.grpc_status = request_is_grpc ? code : GRPC_STATUS_NONE;
         return c;
     }
-    c.is_failure = response->status >= 500 && response->status <= 599;
+    c.is_failure = response->status >= 500 && response->status <= 599 && !mutation("server-errors-count-as-success");
     /* A profile's route looks for a grpc-status in any response, other traffic only where gRPC was asked for. */
     c.grpc |= with_classes;
     if (c.grpc && code != GRPC_STATUS_NONE)

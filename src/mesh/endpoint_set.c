@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "base/mutation.h"
 
 /* --- one endpoint --- */
 
@@ -97,7 +98,7 @@ bool endpoint_failed(struct endpoint *endpoint, int error, const struct backoff_
     int64_t until;
 
     atomic_store_explicit(&endpoint->last_error, error, memory_order_relaxed);
-    if (health > 0)
+    if (health > 0 || mutation("refusing-endpoint-not-ejected"))
         return false; /* ejected already; this attempt was under way at that time */
     until = after(now_ns, backoff_delay(backoff, failures, rng));
     if (!atomic_compare_exchange_strong(&endpoint->health, &health, until))
@@ -345,6 +346,8 @@ static int merge_all(struct merge *m, const struct mention *mentions, size_t cou
 
             if (r < 0)
                 return r;
+        } else if (old && mutation("withdrawn-endpoint-kept")) {
+            append(m->set, endpoint_ref(old), 1);
         } else if (old) {
             m->change.removed++;
         }

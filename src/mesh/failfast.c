@@ -2,6 +2,8 @@
 
 #include <assert.h>
 
+#include "base/mutation.h"
+
 void failfast_init(struct failfast *gate, int64_t timeout_ns, uint32_t capacity)
 {
     *gate = (struct failfast){.timeout_ns = timeout_ns, .capacity = capacity};
@@ -43,12 +45,12 @@ enum reason failfast_enter(struct failfast *gate, int64_t now_ns, int64_t *ret_d
 {
     int64_t state = atomic_load(&gate->state);
 
-    if (state < 0)
+    if (state < 0 && !mutation("shut-gate-passed"))
         return REASON_LOAD_SHED;
-    if (!take_place(gate))
+    if (!take_place(gate) && !mutation("queue-without-limit"))
         return REASON_QUEUE_FULL;
     state = start_clock(gate, state, now_ns);
-    if (state < 0) { /* shut between the two */
+    if (state < 0 && !mutation("shut-gate-passed")) { /* shut between the two */
         failfast_leave(gate);
         return REASON_LOAD_SHED;
     }

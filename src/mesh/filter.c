@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/limits.h"
+#include "base/mutation.h"
 #include "mesh/filter_internal.h"
 
 /* --- header modifiers --- */
@@ -70,7 +71,7 @@ static int modify_one(struct http_head *head, struct arena *arena, const struct 
 {
     enum http_token token = http_token_of(pair->name);
 
-    if (is_ours(token))
+    if (is_ours(token) && !mutation("filter-changes-framing"))
         return 0;
     if (token == HTTP_TOKEN_HOST)
         return set_host(head, arena, pair);

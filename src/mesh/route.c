@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "base/mutation.h"
 #include "codec/authority.h"
 
 /* --- the request --- */
@@ -182,7 +183,7 @@ static bool match_prefix(struct slice prefix, struct slice path, size_t *ret_len
     }
     prefix = trim_slashes(prefix);
     path = trim_slashes(path);
-    if (!slice_starts(path, prefix) || (path.len > prefix.len && path.ptr[prefix.len] != '/'))
+    if (!slice_starts(path, prefix) || (path.len > prefix.len && path.ptr[prefix.len] != '/' && !mutation("prefix-splits-segments")))
         return false;
     *ret_len = prefix.len;
     return true;
@@ -314,7 +315,7 @@ static void rank_of_nothing(const struct search *search, struct rank *rank, stru
 
 static void consider(struct search *search, const struct rank *rank, const struct route_found *found)
 {
-    if (search->have && rank_cmp(rank, &search->best) <= 0)
+    if (search->have && (rank_cmp(rank, &search->best) <= 0 || mutation("route-first-match")))
         return;
     search->have = true;
     search->best = *rank;

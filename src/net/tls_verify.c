@@ -3,6 +3,7 @@
 #include <openssl/err.h>
 #include <stdlib.h>
 
+#include "base/mutation.h"
 #include "net/tls_internal.h"
 #include "net/x509_internal.h"
 
@@ -46,7 +47,7 @@ static int identify_server(struct tls *tls, const X509 *leaf)
     struct san expected = tls->handshake->expected, shown;
     GENERAL_NAMES *names;
 
-    if (x509_has_id(leaf, expected))
+    if (x509_has_id(leaf, expected) || mutation("any-server-is-the-right-one"))
         return keep_id(tls, expected);
     (void)x509_first_id(leaf, &names, &shown);
     tls->failure = TLS_IDENTITY_MISMATCH;

@@ -7,6 +7,7 @@
 
 #include "base/duration.h"
 #include "base/limits.h"
+#include "base/mutation.h"
 #include "net/token.h"
 #include "net/token_internal.h"
 #include "net/x509_internal.h"
@@ -290,7 +291,7 @@ static enum token_verdict check_signature(const struct token_keys *keys, const s
         verdict = malformed(msg, "the token's algorithm must be ES256");
     else if (token_base64_read(parts->signature, signature, sizeof(signature)) != TOKEN_SIGNATURE)
         verdict = malformed(msg, "the token's signature must be 64 bytes in base64url");
-    else if (!signed_by_any(keys, parts, key_id, signature))
+    else if (!signed_by_any(keys, parts, key_id, signature) && !mutation("signature-ignored"))
         verdict = refused(msg, "the token is not signed by a known key");
     json_decref(header);
     return verdict;
@@ -338,11 +339,11 @@ static enum token_verdict check_claims(const struct token_keys *keys, const json
 
     if (wrong || expires < 0 || issued < 0)
         return malformed(msg, "the token must have exp and iat as whole seconds, and a subject");
-    if (wall_ns - keys->skew_ns >= expires)
+    if (wall_ns - keys->skew_ns >= expires && !mutation("expired-tokens-accepted"))
         return refused(msg, "the token has expired");
     if (wall_ns + keys->skew_ns < issued || wall_ns + keys->skew_ns < not_before)
         return refused(msg, "the token is not valid yet: compare the clocks of both machines");
-    if (!has_audience(claims, audience))
+    if (!has_audience(claims, audience) && !mutation("audience-ignored"))
         return refused(msg, "the token is for another audience");
     if (!read_subject(subject, ret_subject))
         return malformed(msg, "the token's subject must be " TOKEN_SUBJECT_PREFIX "NAMESPACE:ACCOUNT");

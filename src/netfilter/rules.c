@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/limits.h"
+#include "base/mutation.h"
 
 enum { MULTIPORT_MAX = 15 }; /* ports that one multiport match can hold; a range takes two places */
 
@@ -73,7 +74,7 @@ static void outbound(const struct redirect *redirect, struct buffer *out)
 {
     const char *chain = chain_name(CHAIN_OUTPUT);
 
-    if (redirect->proxy_uid)
+    if (redirect->proxy_uid && !mutation("proxy-user-not-exempt"))
         buffer_printf(out,
                       "-A %s -m owner --uid-owner %u -m comment --comment \"proxy-init/ignore-proxy-user-id\" "
                       "-j RETURN\n",

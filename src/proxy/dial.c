@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "base/mutation.h"
 #include "codec/transport_header.h"
 #include "net/tls.h"
 
@@ -15,7 +16,7 @@ static bool wants_header(const struct endpoint_info *endpoint)
 
 static bool wants_tls(const struct dial *dial)
 {
-    return !dial->options.plaintext && dial->options.endpoint->identity_kind != IDENTITY_NONE;
+    return !dial->options.plaintext && !mutation("plaintext-to-the-mesh") && dial->options.endpoint->identity_kind != IDENTITY_NONE;
 }
 
 static struct addr address_of(const struct dial *dial)

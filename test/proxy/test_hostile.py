@@ -212,6 +212,18 @@ def test_spoofed_fields(road):
     assert b"forged" not in answer.lower() and b"6.6.6.6" not in answer, answer
 
 
+def test_orig_proto_of_a_stranger(road, network):
+    """HTTP/2 from nobody of the mesh stays HTTP/2, whatever it says that it was: no way to HTTP/1 around the checks for it."""
+    if road.direction != "inbound":
+        pytest.skip("an application's own proxy takes the field out, as test_spoofed_fields shows")
+    road.go()
+    done = road.sender.run(["curl", "-sS", "--max-time", "10", "--http2-prior-knowledge", "-H", "l5d-orig-proto: HTTP/1.1", "-o",
+                            "/dev/null", "-w", "%{http_code}", f"http://{road.address}:{road.port}/h2"])
+    assert done.stdout == "502"  # the recorder speaks no HTTP/2
+    heard = "".join(got(road.app))
+    assert "PRI * HTTP/2.0" in heard and "HTTP/1.1" not in heard and "orig-proto" not in heard, heard
+
+
 def test_garbage(road):
     """Bytes that are no HTTP, on the proxy's own ports and on the application's, while others are served."""
     road.go()

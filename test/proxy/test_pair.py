@@ -11,7 +11,7 @@ import time
 import pytest
 
 from lib.http import get
-from lib.scripted import Feed, authorization, server
+from lib.scripted import Feed, add, authorization, server, weighted
 
 NGINX = """
 daemon off; worker_processes 1; pid {dir}/nginx.pid; error_log stderr warn;
@@ -123,6 +123,52 @@ def test_not_authorized(pair, folder):
                                  "http://10.99.0.1/a", "-o", "/dev/null", "http://10.99.0.1/b"], uid=1000)
     assert done.stdout.split() == ["403", "1", "403", "0"], done.stdout
     assert re.search(r"inbound_http_authz_deny_total\{.*\} 2", pair.web.metrics())
+
+
+# Prints what it gets and answers nothing.
+WITNESS = ("import socket,sys\n"
+           "s=socket.create_server(('0.0.0.0',int(sys.argv[1])))\n"
+           "print('listening',flush=True)\n"
+           "while True:\n"
+           "    c,_=s.accept()\n"
+           "    print('GOT',c.recv(65536),flush=True)\n"
+           "    c.close()\n")
+
+
+@pytest.mark.parametrize("opaque", [True, False], ids=["opaque", "detected"])
+def test_tcp_not_authorized(pair, opaque):
+    """The connection is closed, and the application gets not a byte, not even a connection."""
+    pair.service(port=7000, target=7000, protocol="opaque" if opaque else "detect", opaque=opaque)
+    pair.control.ports[7000] = Feed(server(protocol="opaque" if opaque else "detect", authorizations=[
+        authorization(tls="clients", identities=["somebody.else"])]))
+    app = pair.web.start_app(["/usr/bin/python3", "-c", WITNESS, "7000"], name="witness")
+    app.wait_line("listening")
+    pair.start()
+    with pair.client.host.connect("10.99.0.1", 7000) as sock:
+        try:
+            sock.sendall(b"\x00not for you\n")
+            assert sock.recv(100) == b""
+        except ConnectionResetError:
+            pass
+    with pair.web.host.connect("127.0.0.1", 7000) as sock:  # around the proxy: the application lives, and this is its first
+        sock.sendall(b"from here")
+    app.wait_line("GOT b'from here'")
+    assert [line for line in app.lines if line.startswith("GOT")] == ["GOT b'from here'"]
+    assert re.search(r"inbound_tcp_authz_deny_total\{.*\} [1-9]", pair.web.metrics())
+
+
+def test_refused_connect_picks_another_endpoint(pair, network, folder):
+    """Nothing was sent: each request is answered by the endpoint that is there, and nobody hears of the one that is not."""
+    path = pair.service(meshed=False)
+    absent = network.host("absent")
+    pair.control.endpoints[path] = Feed(add(weighted(absent.ip4, 8080), weighted(pair.web.host.ip4, 8080)))
+    nginx(pair.web, folder)
+    pair.control.start([pair.client.host])
+    pair.client.redirect()
+    pair.client.start_proxy(pair.control.env("client"))
+    urls = [word for _ in range(30) for word in ("-o", "/dev/null", "http://10.99.0.1/")]
+    done = pair.client.host.run(["curl", "-sS", "--no-keepalive", "-H", "connection: close", "-w", "%{http_code}\n", *urls], uid=1000)
+    assert done.stdout.split() == ["200"] * 30, done.stdout
 
 
 def test_policy_change_is_seen_at_once(pair, folder):

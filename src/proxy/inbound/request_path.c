@@ -1,6 +1,7 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "base/mutation.h"
 #include "mesh/route.h"
 #include "proxy/inbound/inbound.h"
 #include "proxy/series.h"
@@ -83,7 +84,7 @@ static void restore_version(struct request *request)
     struct http_head *head = request->head;
     const struct http_field *field = http_find(head, HTTP_TOKEN_L5D_ORIG_PROTO);
 
-    if (!field || head->version != HTTP_2 || request->conn->tls != TLS_STATUS_ESTABLISHED)
+    if (!field || head->version != HTTP_2 || (request->conn->tls != TLS_STATUS_ESTABLISHED && !mutation("orig-proto-of-anybody-believed")))
         return;
     request->orig_proto = true;
     head->version = slice_starts(field->value, SLICE_LIT("HTTP/1.0")) ? HTTP_1_0 : HTTP_1_1;
@@ -117,7 +118,8 @@ static enum step_result find_pool(struct walker *walker, enum why why)
     if (why == WHY_CANCEL)
         return STEP_FAIL;
     restore_version(request);
-    clean_head(request);
+    if (!mutation("spoofed-fields-passed-on"))
+        clean_head(request);
     if (ensure_host(request) < 0)
         return request_fail(request, REASON_OUT_OF_MEMORY, -ENOMEM);
     if (conn->dst.port == conn->worker->proxy->config.inbound.listen[0].port)

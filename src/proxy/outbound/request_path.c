@@ -1,6 +1,7 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "base/mutation.h"
 #include "mesh/route.h"
 #include "proxy/outbound/outbound.h"
 #include "proxy/series.h"
@@ -361,7 +362,7 @@ enum step_result outbound_connect_failed(struct request *request, int error)
 {
     request->reason = request->pool_waiter.reason != REASON_NONE ? request->pool_waiter.reason : REASON_CONNECT_FAILED;
     request->error = error;
-    if (request->backend->forward || request->tries >= TRIES_MAX)
+    if (request->backend->forward || request->tries >= TRIES_MAX || mutation("failed-connect-is-final"))
         return request_fail(request, request->reason, error);
     leave_endpoint(request);
     request->walker.at = AT_BACKEND;
