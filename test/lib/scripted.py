@@ -240,6 +240,7 @@ class ScriptedControl:
         self.authority = authority or Authority()
         self.endpoints, self.profiles, self.targets, self.ports = {}, {}, {}, {}
         self.default_server = None
+        self.bundle = None  # a Feed of PEM texts: then there is a TrustBundle service as well
         self.lifetime = datetime.timedelta(hours=1)
         self.certified = []  # identities, in the order of their requests
         self.refuse_identity = None  # (code, text) while certificates are refused
@@ -318,7 +319,15 @@ class ScriptedControl:
             def Watch(self, request, context):
                 return control._watch_target(request, context)
 
+        class TrustBundle(m["trust_bundle_grpc"].TrustBundleServicer):
+            def Watch(self, request, context):
+                control.asked.append(("TrustBundle", request.trust_domain))
+                for pem in control.bundle.stream(context):
+                    yield m["trust_bundle"].Bundle(anchors_pem=pem)
+
         self.server = grpc.server(futures.ThreadPoolExecutor(max_workers=256))
+        if self.bundle:
+            m["trust_bundle_grpc"].add_TrustBundleServicer_to_server(TrustBundle(), self.server)
         m["identity_grpc"].add_IdentityServicer_to_server(Identity(), self.server)
         m["destination_grpc"].add_DestinationServicer_to_server(Destination(), self.server)
         m["inbound_grpc"].add_InboundServerPoliciesServicer_to_server(Inbound(), self.server)

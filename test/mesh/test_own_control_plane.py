@@ -68,6 +68,7 @@ class Mesh:
         self.path.chmod(0o755)
         self.source = self.path / "manifests"
         self.source.mkdir()
+        self.env = {}  # for all proxies, besides what they need
         self.foreign = ()  # the workloads beside which Linkerd's own proxy runs
 
     def linkerd(self, *args):
@@ -79,7 +80,7 @@ class Mesh:
         temporary.write_text(text)
         temporary.rename(self.source / name)
 
-    def start_control_plane(self):
+    def start_control_plane(self, *flags):
         p = self.path
         self.linkerd("certs", "anchor", "--out", p / "anchor")
         self.linkerd("certs", "issuer", "--ca", p / "anchor/ca.crt", "--ca-key", p / "anchor/ca.key", "--out", p / "issuer")
@@ -89,7 +90,7 @@ class Mesh:
         self.controller = self.programs.start(
             [self.binaries["linkerd-controller"], "all", "--source", self.source, "--issuer", p / "issuer", "--token-key",
              p / "tokens/token.pub", "--destination-addr", "0.0.0.0:8086", "--identity-addr", "0.0.0.0:8080", "--policy-addr",
-             "0.0.0.0:8090", "--admin-addr", "127.0.0.1:9990"], namespace=self.control.host, name="controller")
+             "0.0.0.0:8090", "--admin-addr", "127.0.0.1:9990", *flags], namespace=self.control.host, name="controller")
         self.controller.wait_port(8086)
         self.start_proxy(self.control, "control-1", "linkerd", "linkerd-controller", address="localhost")
 
@@ -110,6 +111,7 @@ class Mesh:
             "LINKERD2_PROXY_POLICY_WORKLOAD": json.dumps({"ns": namespace, "pod": name}),
             "LINKERD2_PROXY_DESTINATION_CONTEXT": json.dumps({"ns": namespace, "pod": name}),
             "LINKERD2_PROXY_DESTINATION_PROFILE_NETWORKS": "10.0.0.0/8",
+            **self.env,
         }
         for service, port in (("DESTINATION", 8086), ("IDENTITY", 8080), ("POLICY", 8090)):
             env[f"LINKERD2_PROXY_{service}_SVC_ADDR"] = f"{address or self.control.host.ip4}:{port}"

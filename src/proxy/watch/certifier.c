@@ -1,97 +1,28 @@
 #include "proxy/watch/certifier.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "api/identity.h"
 #include "base/duration.h"
 #include "event/log.h"
-#include "net/x509_csr.h"
+#include "proxy/watch/control_metrics.h"
+#include "proxy/watch/identity_files.h"
 
 /* Before the first certificate the answer is wanted soon, whoever is late; later there is time. */
 static const struct backoff_config retry_first = {.min_ns = 100 * NS_PER_MS, .max_ns = 10 * NS_PER_S, .jitter = 0.1};
 static const struct backoff_config retry_renewal = {.min_ns = 10 * NS_PER_S, .max_ns = 300 * NS_PER_S, .jitter = 0.1};
 static const int64_t REMIND_NS = 15 * NS_PER_S;
-
-enum { FILE_MAX = 64 * 1024 };
-
-/* The whole file; -ENOENT and the like as they come, -EFBIG beyond the maximum. */
-static int read_file(const char *path, struct buffer *ret_bytes)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-    if (fd < 0)
-        return -errno;
-    for (;;) {
-        char *room = buffer_room(ret_bytes, 4096);
-        ssize_t n;
-
-        if (!room) {
-            close(fd);
-            return buffer_error(ret_bytes) == -ENOBUFS ? -EFBIG : -ENOMEM;
-        }
-        n = read(fd, room, 4096);
-        if (n <= 0) {
-            int r = n < 0 ? -errno : 0;
-
-            close(fd);
-            return r;
-        }
-        buffer_grew(ret_bytes, (size_t)n);
-    }
-}
+static const int64_t SPREAD_NS = 1 * NS_PER_S; /* over which proxies ask for a certificate when the anchors changed for all */
 
 static struct san own_name(const struct certifier *certifier)
 {
     return san_parse(certifier->proxy->config.local_name);
 }
 
-/* key.p8 when there is one; a broken one is an error, a missing one is made. */
-static int get_key(struct certifier *certifier, struct errmsg *msg)
+static int64_t wall(const struct certifier *certifier)
 {
-    struct buffer bytes;
-    char path[4096];
-    int r;
-
-    snprintf(path, sizeof(path), "%.*s/key.p8", SLICE_ARGS(certifier->proxy->config.identity_dir));
-    buffer_init(&bytes, FILE_MAX);
-    r = read_file(path, &bytes);
-    if (r == 0) {
-        r = x509_key_read(buffer_slice(&bytes), msg, &certifier->key);
-        if (r < 0)
-            errmsg_prefix(msg, r, "LINKERD2_PROXY_IDENTITY_DIR: %s", path);
-    } else if (r == -ENOENT) {
-        r = x509_key_new(&certifier->key);
-    } else {
-        errmsg_set(msg, r, "LINKERD2_PROXY_IDENTITY_DIR: cannot read %s: %s", path, strerror(-r));
-    }
-    buffer_release(&bytes);
-    return r;
-}
-
-static int get_csr(struct certifier *certifier, struct errmsg *msg)
-{
-    struct x509_csr *csr = NULL;
-    char path[4096];
-    int r;
-
-    snprintf(path, sizeof(path), "%.*s/csr.der", SLICE_ARGS(certifier->proxy->config.identity_dir));
-    r = read_file(path, &certifier->csr);
-    if (r < 0 && r != -ENOENT)
-        return errmsg_set(msg, r, "LINKERD2_PROXY_IDENTITY_DIR: cannot read %s: %s", path, strerror(-r));
-    if (r == 0) {
-        r = x509_csr_read(buffer_slice(&certifier->csr), msg, &csr);
-        if (r < 0)
-            return errmsg_prefix(msg, r, "LINKERD2_PROXY_IDENTITY_DIR: %s", path);
-        if (!x509_csr_is_for(csr, certifier->key, own_name(certifier)))
-            r = errmsg_set(msg, -EINVAL, "LINKERD2_PROXY_IDENTITY_DIR: %s is for another name or key than %.*s and key.p8",
-                           path, SLICE_ARGS(certifier->proxy->config.local_name));
-        x509_csr_free(csr);
-        return r;
-    }
-    return x509_csr_new(certifier->key, own_name(certifier), &certifier->csr);
+    return certifier->proxy->sys->ops->wall(certifier->proxy->sys);
 }
 
 /* Shares the newest with the workers, and keeps a context for this thread. */
@@ -111,27 +42,24 @@ static int publish(struct certifier *certifier, struct tls_credentials *credenti
     return 0;
 }
 
-int certifier_init(struct certifier *certifier, struct proxy *proxy, struct loop *loop, struct errmsg *msg)
+static void measure_bundle(const struct certifier *certifier)
+{
+    const struct x509_bundle *anchors = &certifier->anchors;
+    int64_t expires = INT64_MAX;
+
+    for (size_t i = 0; i < anchors->count; i++)
+        if (x509_cert_not_after(anchors->certs[i]) < expires)
+            expires = x509_cert_not_after(anchors->certs[i]);
+    control_metrics_bundle(certifier->client->metrics, certifier->generation, anchors->count, expires, wall(certifier));
+}
+
+/* Proves itself with the chain and believes the anchors, if they fit each other. */
+static int use(struct certifier *certifier, const struct x509_bundle *chain, const struct x509_bundle *anchors, struct errmsg *msg)
 {
     struct tls_credentials *credentials;
-    int r;
+    int r = tls_credentials_new(chain->count ? certifier->key : NULL, chain, own_name(certifier), anchors, wall(certifier), msg,
+                                &credentials);
 
-    *certifier = (struct certifier){.proxy = proxy, .loop = loop};
-    buffer_init(&certifier->csr, FILE_MAX);
-    buffer_init(&certifier->request, (size_t)4 * FILE_MAX);
-    if (own_name(certifier).kind == SAN_NONE)
-        return errmsg_set(msg, -EINVAL, "LINKERD2_PROXY_IDENTITY_LOCAL_NAME=\"%.*s\" is neither a DNS name nor a URI",
-                          SLICE_ARGS(proxy->config.local_name));
-    r = x509_bundle_read(proxy->config.trust_anchors, msg, &certifier->anchors);
-    if (r < 0)
-        return errmsg_prefix(msg, r, "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS");
-    r = get_key(certifier, msg);
-    if (r == 0)
-        r = get_csr(certifier, msg);
-    if (r < 0)
-        return r;
-    r = tls_credentials_new(NULL, &(struct x509_bundle){0}, own_name(certifier), &certifier->anchors,
-                            proxy->sys->ops->wall(proxy->sys), msg, &credentials);
     if (r < 0)
         return r;
     r = publish(certifier, credentials);
@@ -139,12 +67,88 @@ int certifier_init(struct certifier *certifier, struct proxy *proxy, struct loop
     return r;
 }
 
+/* They are in force. Takes the certificates over. */
+static void took_anchors(struct certifier *certifier, struct x509_bundle *anchors)
+{
+    x509_bundle_release(&certifier->anchors);
+    certifier->anchors = *anchors;
+    *anchors = (struct x509_bundle){0};
+    certifier->generation++;
+    measure_bundle(certifier);
+    log_line(certifier->proxy->log, LOG_INFO, "identity", "a new trust bundle is in force (generation %llu): %zu anchors",
+             (unsigned long long)certifier->generation, certifier->anchors.count);
+}
+
+/* A new chain: of the bundle that waits for it, or else of the one in force. */
+static int use_chain(struct certifier *certifier, const struct x509_bundle *chain, struct errmsg *msg)
+{
+    if (certifier->pending.count) {
+        int r = use(certifier, chain, &certifier->pending, msg);
+
+        if (r == 0)
+            took_anchors(certifier, &certifier->pending);
+        if (r == 0 || r == -ENOMEM)
+            return r;
+    }
+    return use(certifier, chain, &certifier->anchors, msg);
+}
+
+/*
+ * A bundle that our own certificate does not reach waits for the next certificate, which is asked for now: until then
+ * peers believe what we show, and we what they show, by the bundle before.
+ */
+static void on_bundle(void *owner, struct x509_bundle *bundle)
+{
+    struct certifier *certifier = owner;
+    struct errmsg msg = {"no memory"};
+    int r;
+
+    x509_bundle_release(&certifier->pending);
+    if (x509_bundle_eq(bundle, &certifier->anchors)) {
+        x509_bundle_release(bundle);
+        return;
+    }
+    r = use(certifier, tls_credentials_chain(certifier->credentials), bundle, &msg);
+    if (r == 0) {
+        took_anchors(certifier, bundle);
+        return;
+    }
+    control_metrics_bundle_refused(certifier->client->metrics);
+    log_line(certifier->proxy->log, LOG_WARN, "identity",
+             "the new trust bundle does not fit the certificate in use (%s): it waits for a new one, asked for now", msg.text);
+    certifier->pending = *bundle;
+    if (!certifier->certify.call)
+        timer_set(certifier->loop, &certifier->refresh, certifier->loop->now_ns + (int64_t)rng_below(&certifier->loop->rng, SPREAD_NS));
+}
+
+int certifier_init(struct certifier *certifier, struct proxy *proxy, struct loop *loop, struct errmsg *msg)
+{
+    int r;
+
+    *certifier = (struct certifier){.proxy = proxy, .loop = loop};
+    buffer_init(&certifier->csr, IDENTITY_FILE_MAX);
+    buffer_init(&certifier->request, (size_t)4 * IDENTITY_FILE_MAX);
+    if (own_name(certifier).kind == SAN_NONE)
+        return errmsg_set(msg, -EINVAL, "LINKERD2_PROXY_IDENTITY_LOCAL_NAME=\"%.*s\" is neither a DNS name nor a URI",
+                          SLICE_ARGS(proxy->config.local_name));
+    r = x509_bundle_read(proxy->config.trust_anchors, msg, &certifier->anchors);
+    if (r < 0)
+        return errmsg_prefix(msg, r, "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS");
+    r = identity_files_key(&proxy->config, msg, &certifier->key);
+    if (r == 0)
+        r = identity_files_csr(&proxy->config, certifier->key, msg, &certifier->csr);
+    if (r < 0)
+        return r;
+    certifier->generation = 1;
+    return use(certifier, &(struct x509_bundle){0}, &certifier->anchors, msg);
+}
+
 /* --- certifying --- */
 
 static void next_refresh(struct certifier *certifier)
 {
     const struct config *config = &certifier->proxy->config;
-    int64_t left = certifier->expires_wall_ns - certifier->proxy->sys->ops->wall(certifier->proxy->sys);
+    int64_t left = certifier->expires_wall_ns - wall(certifier);
     int64_t in = left / 10 * 7;
 
     if (in < config->identity_min_refresh_ns)
@@ -170,17 +174,9 @@ static int make_request(struct certifier *certifier, struct errmsg *msg)
     struct buffer token;
     int r;
 
-    buffer_init(&token, FILE_MAX);
-    r = read_file(config->token_file.ptr, &token);
-    if (r < 0) {
-        errmsg_set(msg, r, "cannot read the token %s: %s", config->token_file.ptr, strerror(-r));
-    } else {
-        request.token = buffer_slice(&token);
-        while (request.token.len && (request.token.ptr[request.token.len - 1] == '\n'))
-            request.token.len--;
-        if (!request.token.len)
-            r = errmsg_set(msg, -EINVAL, "the token %s is empty", config->token_file.ptr);
-    }
+    buffer_init(&token, IDENTITY_FILE_MAX);
+    r = identity_files_token(config, msg, &token);
+    request.token = buffer_slice(&token);
     buffer_clear(&certifier->request);
     if (r == 0)
         r = certify_request_encode(&request, msg, &certifier->request);
@@ -188,35 +184,39 @@ static int make_request(struct certifier *certifier, struct errmsg *msg)
     return r;
 }
 
+static int read_chain(const struct certify_response *response, struct errmsg *msg, struct x509_bundle *ret_chain)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i <= response->intermediate_count; i++) {
+        struct x509_cert *cert;
+
+        r = x509_cert_read(i ? response->intermediates[i - 1] : response->leaf, msg, &cert);
+        if (r == 0) {
+            r = x509_bundle_add(ret_chain, cert);
+            x509_cert_unref(cert);
+        }
+    }
+    return r;
+}
+
 static int use_answer(struct certifier *certifier, struct slice message, struct errmsg *msg)
 {
     struct certify_response response;
     struct x509_bundle chain = {0};
-    struct tls_credentials *credentials;
     struct arena arena;
-    int64_t wall = certifier->proxy->sys->ops->wall(certifier->proxy->sys);
     int r;
 
     arena_init(&arena, (size_t)2 * LIMIT_GRPC_MESSAGE);
     r = certify_response_decode(message, &arena, msg, &response);
-    if (r == 0 && response.valid_until_wall_ns <= wall)
+    if (r == 0 && response.valid_until_wall_ns <= wall(certifier))
         r = errmsg_set(msg, -EINVAL, "the certificate is not valid any more when it arrives: compare the clocks");
-    for (size_t i = 0; r == 0 && i <= response.intermediate_count; i++) {
-        struct x509_cert *cert;
-
-        r = x509_cert_read(i ? response.intermediates[i - 1] : response.leaf, msg, &cert);
-        if (r == 0) {
-            r = x509_bundle_add(&chain, cert);
-            x509_cert_unref(cert);
-        }
-    }
     if (r == 0)
-        r = tls_credentials_new(certifier->key, &chain, own_name(certifier), &certifier->anchors, wall, msg, &credentials);
-    if (r == 0) {
-        r = publish(certifier, credentials);
+        r = read_chain(&response, msg, &chain);
+    if (r == 0)
+        r = use_chain(certifier, &chain, msg);
+    if (r == 0)
         certifier->expires_wall_ns = response.valid_until_wall_ns;
-        tls_credentials_unref(credentials);
-    }
     x509_bundle_release(&chain);
     arena_release(&arena);
     return r;
@@ -236,14 +236,27 @@ static int on_answer(struct control_stream *stream, struct slice message)
     }
     certifier->certified = true;
     certifier->refreshes++;
-    certifier->refreshed_wall_ns = certifier->proxy->sys->ops->wall(certifier->proxy->sys);
-    certifier->failures = 0;
+    certifier->refreshed_wall_ns = wall(certifier);
+    control_metrics_certified(certifier->client->metrics, certifier->expires_wall_ns, certifier->refreshed_wall_ns);
     timer_cancel(&certifier->reminder);
     log_line(certifier->proxy->log, first ? LOG_INFO : LOG_DEBUG, "identity", "certified as %.*s",
              SLICE_ARGS(certifier->proxy->config.local_name));
-    next_refresh(certifier);
+    if (certifier->pending.count) { /* the issuer is not yet one of the new bundle's */
+        retry(certifier);
+    } else {
+        certifier->failures = 0;
+        next_refresh(certifier);
+    }
     certifier->on_certified(certifier);
     return 0;
+}
+
+/* Over a connection on which we prove ourselves as well; the first Certify could not. */
+static void follow_bundle(struct certifier *certifier)
+{
+    control_client_renew(certifier->client);
+    if (trust_bundle_start(&certifier->bundle, certifier->client, on_bundle, certifier) < 0)
+        log_line(certifier->proxy->log, LOG_ERROR, "identity", "no memory to follow the trust bundle");
 }
 
 static bool on_end(struct control_stream *stream, int status, struct slice text)
@@ -255,6 +268,8 @@ static bool on_end(struct control_stream *stream, int status, struct slice text)
                  SLICE_ARGS(text));
     if (status != GRPC_OK || !timer_is_set(&certifier->refresh))
         retry(certifier);
+    if (certifier->certified && !certifier->bundle.client)
+        follow_bundle(certifier);
     return false; /* the refresh timer starts the next call */
 }
 
@@ -296,38 +311,16 @@ int certifier_start(struct certifier *certifier, struct control_client *client, 
         timer_init(certifier->loop, &certifier->reminder, remind) < 0)
         return -ENOMEM;
     timer_set(certifier->loop, &certifier->reminder, certifier->loop->now_ns + REMIND_NS);
+    measure_bundle(certifier);
     certify(&certifier->refresh);
     return 0;
-}
-
-void certifier_set_anchors(struct certifier *certifier, struct x509_bundle *anchors)
-{
-    struct tls_credentials *credentials;
-    struct errmsg msg = {""};
-    const struct x509_bundle *chain = tls_credentials_chain(certifier->credentials);
-    bool proves = tls_credentials_leaf(certifier->credentials) != NULL;
-    int r = tls_credentials_new(proves ? certifier->key : NULL, chain, own_name(certifier), anchors,
-                                certifier->proxy->sys->ops->wall(certifier->proxy->sys), &msg, &credentials);
-
-    if (r == 0) {
-        r = publish(certifier, credentials);
-        tls_credentials_unref(credentials);
-    }
-    if (r < 0) {
-        log_line(certifier->proxy->log, LOG_ERROR, "identity", "the new trust bundle is not used: %s", msg.text);
-        x509_bundle_release(anchors);
-        return;
-    }
-    x509_bundle_release(&certifier->anchors);
-    certifier->anchors = *anchors;
-    if (certifier->certified)
-        certifier->on_certified(certifier);
 }
 
 void certifier_release(struct certifier *certifier)
 {
     if (!certifier->loop)
         return;
+    trust_bundle_stop(&certifier->bundle);
     control_stream_stop(&certifier->certify);
     timer_release(certifier->loop, &certifier->refresh);
     timer_release(certifier->loop, &certifier->reminder);
@@ -335,6 +328,7 @@ void certifier_release(struct certifier *certifier)
     tls_credentials_unref(certifier->credentials);
     x509_key_unref(certifier->key);
     x509_bundle_release(&certifier->anchors);
+    x509_bundle_release(&certifier->pending);
     buffer_release(&certifier->csr);
     buffer_release(&certifier->request);
 }

@@ -9,6 +9,12 @@
  * use meanwhile, and a control plane that was away for an hour is used as soon as
  * it is back.
  *
+ * The trust anchors are those of the environment, then those that the identity
+ * service tells of (trust_bundle.h). A bundle takes effect for new connections at
+ * once if our own certificate is of it; else it waits for a certificate that is,
+ * which is asked for at once. So certificate and anchors always fit each other,
+ * and nothing that is learnt can leave the proxy without either.
+ *
  * In the control thread. Traffic is accepted only after the first certificate.
  */
 #pragma once
@@ -17,13 +23,17 @@
 #include "net/x509.h"
 #include "proxy/proxy.h"
 #include "proxy/watch/control_client.h"
+#include "proxy/watch/trust_bundle.h"
 
 struct certifier {
     struct proxy *proxy;
     struct loop *loop;
     struct control_client *client;
     struct x509_key *key;
-    struct x509_bundle anchors;
+    struct x509_bundle anchors; /* in force */
+    struct x509_bundle pending; /* learnt, but of another issuer than our certificate: taken with the next one; or empty */
+    struct trust_bundle bundle; /* from the first certificate on */
+    uint64_t generation;        /* of the anchors: 1 is the environment's */
     struct buffer csr, request;
     struct control_stream certify;
     struct timer refresh, reminder;
@@ -33,7 +43,7 @@ struct certifier {
     uint64_t refreshes;
     struct tls_context *tls;   /* of the newest credentials, for the thread's own connections */
     struct tls_credentials *credentials;
-    void (*on_certified)(struct certifier *certifier); /* at the first certificate, and at each newer one */
+    void (*on_certified)(struct certifier *certifier); /* at the first, and at each newer one */
     void *owner;
 };
 
@@ -41,6 +51,4 @@ struct certifier {
 int certifier_init(struct certifier *certifier, struct proxy *proxy, struct loop *loop, struct errmsg *msg);
 int certifier_start(struct certifier *certifier, struct control_client *client, void (*on_certified)(struct certifier *),
                    void *owner);
-/* A newer trust bundle. It takes the bundle's certificates over. */
-void certifier_set_anchors(struct certifier *certifier, struct x509_bundle *anchors);
 void certifier_release(struct certifier *certifier);

@@ -54,13 +54,18 @@ static void work(struct task *task)
 static void http_ended(struct task *task)
 {
     struct control_client *client = CONTAINER_OF(task, struct control_client, ended);
-    bool again = client->state != CONTROL_IDLE;
+    enum control_state state = client->state;
 
     http2_client_free(client->http);
     client->http = NULL;
     io_close(&client->io, false);
-    if (again)
+    if (state == CONTROL_CLOSING) {
+        client->state = CONTROL_IDLE;
+        if (!list_empty(&client->waiting))
+            begin(client);
+    } else if (state != CONTROL_IDLE) {
         connection_lost(client);
+    }
 }
 
 static void on_state(struct http_client *http)
@@ -205,8 +210,11 @@ void control_client_release(struct control_client *client)
 
 void control_client_renew(struct control_client *client)
 {
-    if (client->state == CONTROL_READY && client->addr->identity.len)
-        http2_client_drain(client->http);
+    if (client->state != CONTROL_READY || !client->addr->identity.len || client->http->streams)
+        return;
+    client->state = CONTROL_CLOSING;
+    http2_client_drain(client->http); /* says goodbye */
+    dispose_wake(client->loop, &client->ended);
 }
 
 /* --- streams --- */

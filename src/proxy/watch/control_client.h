@@ -28,6 +28,7 @@ enum control_state {
     CONTROL_RESOLVING,
     CONTROL_CONNECTING,
     CONTROL_READY,
+    CONTROL_CLOSING,    /* at the end of the turn, for a connection with a newer certificate */
     CONTROL_BACKOFF,    /* until `retry` fires */
 };
 
@@ -63,7 +64,10 @@ int control_client_init(struct control_client *client, const char *name, const s
                         struct tls_context **tls, struct control_metrics *metrics);
 /* All streams have been stopped. Ends the connection within the turn. */
 void control_client_release(struct control_client *client);
-/* The certificate or bundle changed: the next stream gets a connection made with it. */
+/*
+ * The certificate changed: if nothing is under way, the next stream gets a connection made with it. One that is in use
+ * stays; the service knows who we are.
+ */
 void control_client_renew(struct control_client *client);
 
 struct control_stream;

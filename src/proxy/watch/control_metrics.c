@@ -13,10 +13,16 @@ enum family {
     CERT_EXPIRES,
     CERT_REFRESHED,
     CERT_REFRESHES,
+    BUNDLE_GENERATION,
+    BUNDLE_ANCHORS,
+    BUNDLE_EXPIRES,
+    BUNDLE_UPDATED,
+    BUNDLE_REFUSED,
     DOWN,
+    FAMILIES,
 };
 
-static const struct metric_family families[] = {
+static const struct metric_family families[FAMILIES] = {
     [REQUESTS] = {"control_request_total", "Calls to the control plane.", METRIC_COUNTER, METRIC_PLAIN, NULL},
     [RESPONSES] = {"control_response_total", "Calls to the control plane that ended.", METRIC_COUNTER, METRIC_PLAIN, NULL},
     [LATENCY] = {"control_response_latency_ms", "How long calls to the control plane took.", METRIC_HISTOGRAM,
@@ -28,6 +34,15 @@ static const struct metric_family families[] = {
                         METRIC_GAUGE, METRIC_SECONDS, NULL},
     [CERT_REFRESHES] = {"control_identity_cert_refreshes_total", "Certificates obtained.", METRIC_COUNTER, METRIC_PLAIN,
                         NULL},
+    [BUNDLE_GENERATION] = {"control_identity_trust_bundle_generation", "Which trust bundle is in force; 1 is the environment's.",
+                           METRIC_GAUGE, METRIC_PLAIN, NULL},
+    [BUNDLE_ANCHORS] = {"control_identity_trust_bundle_anchors", "Trust anchors in force.", METRIC_GAUGE, METRIC_PLAIN, NULL},
+    [BUNDLE_EXPIRES] = {"control_identity_trust_bundle_expiration_timestamp_seconds",
+                        "When the first of the trust anchors in force expires.", METRIC_GAUGE, METRIC_SECONDS, NULL},
+    [BUNDLE_UPDATED] = {"control_identity_trust_bundle_update_timestamp_seconds",
+                        "When the trust bundle in force was taken.", METRIC_GAUGE, METRIC_SECONDS, NULL},
+    [BUNDLE_REFUSED] = {"control_identity_trust_bundle_refused_total",
+                        "Trust bundles that cannot be used, or not before a new certificate.", METRIC_COUNTER, METRIC_PLAIN, NULL},
     [DOWN] = {"control_client_down_seconds", "How long a control-plane service has not been connected.", METRIC_GAUGE,
               METRIC_SECONDS, NULL},
 };
@@ -35,6 +50,7 @@ static const struct metric_family families[] = {
 struct control_metrics {
     struct metric_shard *shard;
     int first;
+    struct metric *kept[FAMILIES]; /* of those without labels, from their first value on: they do not go idle */
 };
 
 int control_metrics_register(struct proxy *proxy)
@@ -63,7 +79,16 @@ int control_metrics_new(struct proxy *proxy, struct control_metrics **ret_metric
 
 void control_metrics_free(struct control_metrics *metrics)
 {
+    for (int i = 0; metrics && i < FAMILIES; i++)
+        metric_unref(metrics->kept[i]);
     free(metrics); /* the shard is the registry's */
+}
+
+static struct metric *keep(struct control_metrics *metrics, enum family family)
+{
+    if (!metrics->kept[family])
+        metrics->kept[family] = metric_get(metrics->shard, metrics->first + (int)family, SLICE_NULL);
+    return metrics->kept[family];
 }
 
 /* Series are looked up anew each time: these events are rare, and an idle series may go. */
@@ -118,12 +143,22 @@ void control_metrics_resolved(struct control_metrics *metrics, const char *clien
 
 void control_metrics_certified(struct control_metrics *metrics, int64_t expires_wall_ns, int64_t wall_ns)
 {
-    struct buffer labels;
+    metric_set(keep(metrics, CERT_EXPIRES), expires_wall_ns);
+    metric_set(keep(metrics, CERT_REFRESHED), wall_ns);
+    metric_add(keep(metrics, CERT_REFRESHES), 1);
+}
 
-    buffer_init(&labels, 16);
-    bump(metrics, CERT_EXPIRES, &labels, expires_wall_ns);
-    bump(metrics, CERT_REFRESHED, &labels, wall_ns);
-    bump(metrics, CERT_REFRESHES, &labels, 1);
+void control_metrics_bundle(struct control_metrics *metrics, uint64_t generation, size_t anchors, int64_t expires_wall_ns, int64_t wall_ns)
+{
+    metric_set(keep(metrics, BUNDLE_GENERATION), (int64_t)generation);
+    metric_set(keep(metrics, BUNDLE_ANCHORS), (int64_t)anchors);
+    metric_set(keep(metrics, BUNDLE_EXPIRES), expires_wall_ns);
+    metric_set(keep(metrics, BUNDLE_UPDATED), wall_ns);
+}
+
+void control_metrics_bundle_refused(struct control_metrics *metrics)
+{
+    metric_add(keep(metrics, BUNDLE_REFUSED), 1);
 }
 
 void control_metrics_down(struct control_metrics *metrics, const char *client, int64_t down_ns)

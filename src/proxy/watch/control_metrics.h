@@ -17,5 +17,9 @@ void control_metrics_started(struct control_metrics *metrics, const char *addr);
 void control_metrics_ended(struct control_metrics *metrics, const char *addr, int grpc_status, int64_t took_ns);
 void control_metrics_resolved(struct control_metrics *metrics, const char *client, const struct resolver_answer *answer);
 void control_metrics_certified(struct control_metrics *metrics, int64_t expires_wall_ns, int64_t wall_ns);
+/* The trust bundle in force; times are wall clock, the expiry that of the anchor that ends first. */
+void control_metrics_bundle(struct control_metrics *metrics, uint64_t generation, size_t anchors, int64_t expires_wall_ns, int64_t wall_ns);
+/* One that was not taken, or not yet. */
+void control_metrics_bundle_refused(struct control_metrics *metrics);
 /* How long the control plane has been silent towards this client; 0 while connected. */
 void control_metrics_down(struct control_metrics *metrics, const char *client, int64_t down_ns);
