@@ -49,4 +49,5 @@ struct controller {
     struct metrics metrics;
     struct metric_shard *shard;
     int grpc_families; /* control/grpc_meter.h */
+    int view_families; /* control/views.h */
 };

@@ -14,6 +14,7 @@
 #include "control/identity/service.h"
 #include "control/policy/policy.h"
 #include "control/settings.h"
+#include "control/views.h"
 #include "event/signals.h"
 #include "kube/derive.h"
 #include "kube/directory_watch.h"
@@ -313,9 +314,10 @@ static int init_metrics(struct program *program, uint64_t secret)
 
     metrics_init(&controller->metrics, LIMIT_METRIC_SERIES, 600 * NS_PER_S, secret);
     controller->grpc_families = grpc_meter_register(&controller->metrics);
+    controller->view_families = views_register(&controller->metrics);
     program->ttl_family = identity_service_register(&controller->metrics);
     controller->shard = metrics_shard_new(&controller->metrics);
-    return controller->grpc_families < 0 || program->ttl_family < 0 || !controller->shard ? -ENOMEM : 0;
+    return controller->grpc_families < 0 || controller->view_families < 0 || program->ttl_family < 0 || !controller->shard ? -ENOMEM : 0;
 }
 
 static int init_log(struct program *program)

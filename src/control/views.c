@@ -24,6 +24,16 @@ struct view_call {
     struct grpc_server_call *call;
 };
 
+enum family { REMAKES, MESSAGES, OVERFLOWS, FAMILIES };
+static const struct metric_family families[FAMILIES] = {
+    [REMAKES] = {"control_views_remade_total", "Answers made anew since something that they depend on has changed.",
+                 METRIC_COUNTER, METRIC_PLAIN, NULL},
+    [MESSAGES] = {"control_updates_sent_total", "Messages to calls about changes, first answers left aside.", METRIC_COUNTER,
+                  METRIC_PLAIN, NULL},
+    [OVERFLOWS] = {"control_queue_overflow_total", "Calls ended as their queue was full, to begin anew.", METRIC_COUNTER,
+                   METRIC_PLAIN, NULL},
+};
+
 /* --- the set --- */
 
 static void remake_dirty(struct task *task);
@@ -39,8 +49,34 @@ void views_init(struct views *views, struct loop *loop, size_t queue_bytes)
     task_init(&views->remake, remake_dirty);
 }
 
+int views_register(struct metrics *metrics)
+{
+    return metrics_add_table(metrics, families, FAMILIES);
+}
+
+void views_count(struct views *views, struct metric_shard *shard, int first, const char *component)
+{
+    struct buffer labels;
+
+    buffer_init(&labels, 256);
+    label_add(&labels, "component", slice_str(component));
+    views->remakes = metric_get(shard, first + REMAKES, buffer_slice(&labels));
+    views->messages = metric_get(shard, first + MESSAGES, buffer_slice(&labels));
+    views->overflows = metric_get(shard, first + OVERFLOWS, buffer_slice(&labels));
+    buffer_release(&labels);
+}
+
+static void count(struct metric *metric)
+{
+    if (metric)
+        metric_add(metric, 1);
+}
+
 void views_release(struct views *views)
 {
+    metric_unref(views->remakes);
+    metric_unref(views->messages);
+    metric_unref(views->overflows);
     task_cancel(&views->remake);
     map_release(&views->by_key);
     map_release(&views->topics);
@@ -223,8 +259,10 @@ static void remake_dirty(struct task *task)
         struct view *view = CONTAINER_OF(link, struct view, dirty_link);
 
         view->busy = true;
-        if (!view->broken)
+        if (!view->broken) {
+            count(views->remakes);
             view->kind->remake(view);
+        }
         if (view->broken)
             view_end(view, GRPC_OK, SLICE_NULL);
         view->busy = false;
@@ -279,9 +317,11 @@ void view_send(struct view *view, struct slice message)
     LIST_FOR_EACH (link, &view->calls) {
         struct view_call *call = CONTAINER_OF(link, struct view_call, link);
 
-        if (grpc_reply(call->call, message) == 0)
+        if (grpc_reply(call->call, message) == 0) {
+            count(view->views->messages);
             continue;
-        view->views->overflows++;
+        }
+        count(view->views->overflows);
         grpc_finish(call->call, GRPC_OK, SLICE_NULL);
         leave(call);
     }

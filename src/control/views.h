@@ -19,6 +19,7 @@
 
 #include "base/map.h"
 #include "event/loop.h"
+#include "mesh/metrics.h"
 #include "net/grpc.h"
 
 struct views {
@@ -28,7 +29,7 @@ struct views {
     struct list dirty; /* views to be made anew this turn */
     struct task remake;
     size_t queue_bytes; /* of each call, besides its first answer */
-    uint64_t overflows; /* calls ended because they did not read */
+    struct metric *remakes, *messages, *overflows; /* NULL: not counted */
 };
 
 struct view;
@@ -54,6 +55,10 @@ struct view {
 };
 
 void views_init(struct views *views, struct loop *loop, size_t queue_bytes);
+/* The metric families, before the first shard: the first id or a negative errno. */
+int views_register(struct metrics *metrics);
+/* From now on counts what is done, as the component's. Without memory it does not. */
+void views_count(struct views *views, struct metric_shard *shard, int families, const char *component);
 /* No calls are left. */
 void views_release(struct views *views);
 /* NULL when there is none. */

@@ -1,15 +1,16 @@
 """Identity.Certify and TrustBundle.Watch."""
 
 import datetime
+import subprocess
 
 import grpc
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from lib.controller import PEM, Issuer, Stream, TokenKey, make_csr, replace
-from lib.scripted import messages
+from lib.controller import PEM, Issuer, Stream, TokenKey, make_ca, make_csr, replace
+from lib.scripted import Authority, messages
 
 WEB = "web.default.serviceaccount.identity.linkerd.cluster.local"
 
@@ -121,3 +122,140 @@ def test_the_issuer_runs_out(control):
     status, text = control.http("/metrics")
     line, = [each for each in text.splitlines() if each.startswith("issuer_cert_ttl_seconds")]
     assert status == 200 and 364 * 86400 < float(line.split()[1]) < 366 * 86400
+
+
+def metric(control, name):
+    line, = [each for each in control.http("/metrics")[1].splitlines() if each.startswith(f"{name} ")]
+    return float(line.split()[1])
+
+
+def issued_by(control, issuer_certificate):
+    answer = control.certify(WEB, control.token_key.sign("web"), make_csr(WEB))
+    x509.load_der_x509_certificate(answer.leaf_certificate).verify_directly_issued_by(issuer_certificate)
+
+
+def rsa_issuer(issuer):
+    issuer.key = rsa.generate_private_key(65537, 2048)
+    issuer.certificate = make_ca("identity.linkerd.cluster.local", issuer.key, (issuer.anchor, issuer.anchor_key), 365, 0)
+
+
+def ran_out(issuer):
+    issuer.certificate = make_ca("identity.linkerd.cluster.local", issuer.key, (issuer.anchor, issuer.anchor_key), -1, 0, before=2)
+
+
+def not_a_ca(issuer):
+    issuer.certificate = x509.load_der_x509_certificate(Authority().issue(make_csr(WEB, issuer.key))[0])
+
+
+def another_key(issuer):
+    issuer.key = ec.generate_private_key(ec.SECP256R1())
+
+
+def another_anchor(issuer):
+    key = ec.generate_private_key(ec.SECP256R1())
+    issuer.certificate = make_ca("identity.linkerd.cluster.local", issuer.key, (make_ca("root", key), key), 365, 0)
+
+
+@pytest.mark.parametrize("spoil,reason", [
+    (rsa_issuer, r"tls\.key: .*P-256.*RSA 2048"), (ran_out, r"expired"), (not_a_ca, r"not a CA|CA"),
+    (another_key, r"key"), (another_anchor, r"anchor")], ids=lambda value: getattr(value, "__name__", ""))
+@pytest.mark.parametrize("at_start", [True, False], ids=["at the start", "while running"])
+def test_issuers_that_cannot_be_used(control, wait_for, spoil, reason, at_start):
+    """Each is refused with its reason; the last good one stays, or there is none; a good one is taken up afterwards."""
+    good = control.issuer.certificate
+    if not at_start:
+        control.start()
+        issued_by(control, good)
+    spoil(control.issuer)
+    control.issuer.write()
+    if at_start:
+        control.start()
+        control.program.wait_line(rf"ERROR identity: there is no usable issuer: .*{reason}")
+        assert control.http("/ready")[0] == 503 and control.http("/live")[0] == 200
+        assert refused(control, WEB, control.token_key.sign("web"), make_csr(WEB))[0] == grpc.StatusCode.UNAVAILABLE
+    else:
+        control.program.wait_line(rf"WARN identity: IssuerUpdateSkipped: .*{reason}")
+        issued_by(control, good)
+        assert control.http("/ready")[0] == 200
+    assert metric(control, "identity_reload_failures_total") >= 1
+    control.issuer.renew()
+    wait_for(lambda: control.http("/ready")[0] == 200)
+    control.program.wait_line(r"INFO identity: IssuerUpdated")
+    wait_for(lambda: metric(control, "issuer_cert_ttl_seconds") > 364 * 86400)
+
+
+def test_a_broken_bundle_file(control, wait_for):
+    control.start()
+    stream = Stream(control.bundle().Watch(messages()["trust_bundle"].WatchBundle()))
+    stream.next()
+    assert metric(control, "identity_trust_bundle_generation") == 1 and metric(control, "identity_trust_bundle_anchors") == 1
+    for count, text in enumerate(("", "nonsense", control.issuer.anchor.public_bytes(PEM).decode()[:-60],
+                                  Issuer(control.directory / "other").anchor.public_bytes(PEM).decode()), 1):
+        line = len(control.program.lines)
+        replace(control.issuer.directory / "ca.crt", text)
+        control.program.wait_line(r"WARN identity: IssuerUpdateSkipped: ", start=line)
+        wait_for(lambda: metric(control, "identity_reload_failures_total") == count)
+    assert stream.quiet() and metric(control, "identity_trust_bundle_generation") == 1
+    issued_by(control, control.issuer.certificate)
+
+
+def test_anchors_in_a_file_of_their_own(control, wait_for):
+    """--trust-anchors is followed, and ca.crt beside the issuer does not count."""
+    anchors, own = control.directory / "anchors.pem", control.issuer.anchor.public_bytes(PEM).decode()
+    anchors.write_text(own)
+    (control.issuer.directory / "ca.crt").unlink()
+    control.start("--trust-anchors", anchors)
+    stream = Stream(control.bundle().Watch(messages()["trust_bundle"].WatchBundle(trust_domain="cluster.local")))
+    assert stream.next().anchors_pem.count(b"BEGIN CERTIFICATE") == 1
+    replace(anchors, "nonsense")
+    control.program.wait_line(r"WARN identity: the last good trust anchors stay in force: .*anchors\.pem")
+    replace(anchors, own + Issuer(control.directory / "other").anchor.public_bytes(PEM).decode())
+    assert stream.next().anchors_pem.count(b"BEGIN CERTIFICATE") == 2
+    assert metric(control, "identity_trust_bundle_generation") == 2 and stream.quiet()
+
+
+def test_order_of_the_checks(control):
+    """Of two mistakes the earlier check's decides."""
+    control.start()
+    code, csr, good = grpc.StatusCode, make_csr(WEB), control.token_key.sign("web")
+    other = "books.default.serviceaccount.identity.linkerd.cluster.local"
+    for what, identity, token, request, status, text in (
+            ("an empty identity before everything", "", "", b"", code.INVALID_ARGUMENT, "missing identity"),
+            ("then the token", WEB, "", b"", code.INVALID_ARGUMENT, "missing token"),
+            ("then the request", WEB, "x.y", b"", code.INVALID_ARGUMENT, "missing certificate signing request"),
+            ("its form before the token", WEB, "x.y", b"junk", code.INVALID_ARGUMENT, ""),
+            ("its names before the token", other, "x.y", csr, code.FAILED_PRECONDITION, ""),
+            ("the token's form before its owner", WEB, "x.y", csr, code.INVALID_ARGUMENT, ""),
+            ("the signature before the owner", WEB, TokenKey().sign("books"), csr, code.FAILED_PRECONDITION, "authenticated"),
+            ("the owner last", WEB, control.token_key.sign("books"), csr, code.FAILED_PRECONDITION, "requested identity did not match")):
+        found = refused(control, identity, token, request)
+        assert found[0] == status and text in found[1], (what, found)
+    for account, namespace in (("web", "other"), ("web2", "default"), ("", "default"), ("we:b", "default")):
+        assert refused(control, WEB, control.token_key.sign(account, namespace), csr)[0] in (code.FAILED_PRECONDITION, code.INVALID_ARGUMENT)
+    assert control.certify(WEB, good, csr).leaf_certificate
+
+
+def test_certificates_that_openssl_makes(control, tmp_path):
+    """The form in which `step certificate create --profile root-ca` and `intermediate-ca` write them: names in CN only, key
+    identifiers, path lengths 1 and 0, keys as SEC1."""
+    out = tmp_path / "step"
+    out.mkdir()
+
+    def openssl(*words):
+        subprocess.run(["openssl", *words], cwd=out, check=True, capture_output=True)
+
+    (out / "root.ext").write_text("keyUsage=critical,keyCertSign,cRLSign\nbasicConstraints=critical,CA:TRUE,pathlen:1\n"
+                                  "subjectKeyIdentifier=hash\n")
+    (out / "issuer.ext").write_text("keyUsage=critical,keyCertSign,cRLSign\nbasicConstraints=critical,CA:TRUE,pathlen:0\n"
+                                    "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n")
+    for name, subject in (("root", "root.linkerd.cluster.local"), ("issuer", "identity.linkerd.cluster.local")):
+        openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", f"{name}.key")
+        openssl("req", "-new", "-key", f"{name}.key", "-subj", f"/CN={subject}", "-out", f"{name}.csr")
+    openssl("x509", "-req", "-in", "root.csr", "-signkey", "root.key", "-days", "3650", "-extfile", "root.ext", "-out", "ca.crt")
+    openssl("x509", "-req", "-in", "issuer.csr", "-CA", "ca.crt", "-CAkey", "root.key", "-CAcreateserial", "-days", "365",
+            "-extfile", "issuer.ext", "-out", "issuer.crt")
+    assert "BEGIN EC PRIVATE KEY" in (out / "issuer.key").read_text()
+    for name, source in (("tls.crt", "issuer.crt"), ("tls.key", "issuer.key"), ("ca.crt", "ca.crt")):
+        replace(control.issuer.directory / name, (out / source).read_text())
+    control.start()
+    issued_by(control, x509.load_pem_x509_certificate((out / "issuer.crt").read_bytes()))

@@ -48,12 +48,12 @@ def _key_pem(key):
     return key.private_bytes(PEM, PKCS8, serialization.NoEncryption()).decode()
 
 
-def make_ca(name, key, signer=None, days=365, path_length=None):
+def make_ca(name, key, signer=None, days=365, path_length=None, before=0):
     """A CA certificate; signer is (certificate, key), itself where there is none."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     return (x509.CertificateBuilder().subject_name(subject).issuer_name(signer[0].subject if signer else subject)
             .public_key(key.public_key()).serial_number(x509.random_serial_number())
-            .not_valid_before(_now() - datetime.timedelta(minutes=5)).not_valid_after(_now() + datetime.timedelta(days=days))
+            .not_valid_before(_now() - datetime.timedelta(days=before, minutes=5)).not_valid_after(_now() + datetime.timedelta(days=days))
             .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
             .add_extension(x509.KeyUsage(False, False, False, False, False, True, True, False, False), critical=True)
             .sign(signer[1] if signer else key, hashes.SHA256()))
@@ -72,6 +72,9 @@ class Issuer:
     def renew(self, curve=None, days=365):
         self.key = ec.generate_private_key(curve or ec.SECP256R1())
         self.certificate = make_ca("identity.linkerd.cluster.local", self.key, (self.anchor, self.anchor_key), days, 0)
+        self.write()
+
+    def write(self):
         names = ("tls.crt", "tls.key") if self.scheme == "kubernetes.io/tls" else ("crt.pem", "key.pem")
         for name, text in ((names[0], self.certificate.public_bytes(PEM).decode()), (names[1], _key_pem(self.key)),
                            ("ca.crt", self.anchor.public_bytes(PEM).decode())):

@@ -119,6 +119,7 @@ int destination_new(struct controller *controller, struct destination **ret_dest
         return -ENOMEM;
     destination->controller = controller;
     views_init(&destination->views, &controller->loop, (size_t)controller->options.queue_capacity * DESTINATION_BYTES);
+    views_count(&destination->views, controller->shard, controller->view_families, "destination");
     destination->service = (struct grpc_service){.methods = methods, .count = sizeof(methods) / sizeof(methods[0]),
                                                  .owner = destination};
     destination->subscriber.kinds = STORE_KIND(KUBE_NAMESPACE) | STORE_KIND(KUBE_NODE) | STORE_KIND(KUBE_SERVICE) |

@@ -95,6 +95,18 @@ void identity_free(struct identity *identity)
 
 /* --- the issuer --- */
 
+int identity_give_anchors(struct identity *identity, const struct x509_bundle *anchors)
+{
+    struct x509_bundle copy = {0};
+    int r = identity->given_anchors.count && anchors->count ? x509_bundle_copy(anchors, &copy) : -EINVAL;
+
+    if (r < 0)
+        return r;
+    x509_bundle_release(&identity->given_anchors);
+    identity->given_anchors = copy;
+    return 0;
+}
+
 static int take_issuer(struct identity *identity, const struct issuer_files *files, const struct x509_bundle *anchors,
                        int64_t wall_ns, struct errmsg *msg)
 {

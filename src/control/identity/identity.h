@@ -56,6 +56,8 @@ int identity_new(const struct identity_options *options, struct errmsg *msg, str
 /* No request may be under way. NULL is allowed. */
 void identity_free(struct identity *identity);
 
+/* Other anchors than the options' from the next identity_load() on; copied. -EINVAL without the options' own, or -ENOMEM. */
+int identity_give_anchors(struct identity *identity, const struct x509_bundle *anchors);
 /*
  * Reads and checks the directory. 1: a new issuer is in force; 0: it is the one already in force; negative: it cannot
  * be used, the message says why (and so does an event, where an issuer is in force that stays).

@@ -13,8 +13,21 @@
 #include "control/views.h"
 
 static const int64_t LOOK_NS = 1 * NS_PER_S;
-static const struct metric_family ttl_family = {"issuer_cert_ttl_seconds", "Time until the issuer's chain ends.", METRIC_GAUGE,
-                                                METRIC_SECONDS, NULL};
+
+enum family { ISSUER_TTL, BUNDLE_GENERATION, BUNDLE_ANCHORS, BUNDLE_EXPIRES, BUNDLE_UPDATED, RELOAD_FAILURES, FAMILIES };
+static const struct metric_family families[FAMILIES] = {
+    [ISSUER_TTL] = {"issuer_cert_ttl_seconds", "Time until the issuer's chain ends.", METRIC_GAUGE, METRIC_SECONDS, NULL},
+    [BUNDLE_GENERATION] = {"identity_trust_bundle_generation", "How many trust bundles have been in force, this one included.",
+                           METRIC_GAUGE, METRIC_PLAIN, NULL},
+    [BUNDLE_ANCHORS] = {"identity_trust_bundle_anchors", "Trust anchors in force.", METRIC_GAUGE, METRIC_PLAIN, NULL},
+    [BUNDLE_EXPIRES] = {"identity_trust_bundle_expiration_timestamp_seconds",
+                        "When the first of the trust anchors in force expires.", METRIC_GAUGE, METRIC_SECONDS, NULL},
+    [BUNDLE_UPDATED] = {"identity_trust_bundle_update_timestamp_seconds", "When the trust bundle in force was taken.",
+                        METRIC_GAUGE, METRIC_SECONDS, NULL},
+    [RELOAD_FAILURES] = {"identity_reload_failures_total",
+                         "Changes of the issuer's files, the anchors or the token keys that cannot be used.", METRIC_COUNTER,
+                         METRIC_PLAIN, NULL},
+};
 
 struct identity_service {
     struct controller *controller;
@@ -28,7 +41,9 @@ struct identity_service {
     struct timer look;
     uint64_t seen;      /* what the issuer's files were like when they were read last */
     bool complained;    /* that there is no issuer */
-    struct metric *ttl;
+    bool tokens_bad;    /* as told last */
+    uint64_t bundle_said; /* digest of the bundle that the metrics speak of */
+    struct metric *metrics[FAMILIES];
 };
 
 struct certify_call {
@@ -195,12 +210,13 @@ static void on_event(void *owner, enum identity_event event, const struct token_
 static uint64_t look_at_issuer(const struct identity_service *service)
 {
     static const char *const names[] = {"tls.crt", "tls.key", "ca.crt", "crt.pem", "key.pem", "ca-bundle.crt"};
-    int64_t seen[6][4] = {{0}};
+    int64_t seen[7][4] = {{0}};
     char path[4096];
     struct stat st;
 
-    for (int i = 0; i < 6; i++) {
-        int len = snprintf(path, sizeof(path), "%s/%s", service->settings.issuer, names[i]);
+    for (int i = 0; i < 7; i++) {
+        int len = i < 6 ? snprintf(path, sizeof(path), "%s/%s", service->settings.issuer, names[i])
+                        : snprintf(path, sizeof(path), "%s", service->settings.trust_anchors ? service->settings.trust_anchors : "");
 
         if (len < 0 || (size_t)len >= sizeof(path) || stat(path, &st) < 0)
             continue;
@@ -212,20 +228,88 @@ static uint64_t look_at_issuer(const struct identity_service *service)
     return siphash13(seen, sizeof(seen), 1, 2);
 }
 
+/* --trust-anchors. */
+static int read_anchors(const char *path, struct errmsg *msg, struct x509_bundle *ret_anchors)
+{
+    FILE *file = fopen(path, "re");
+    struct buffer bytes;
+    size_t n;
+    char *room;
+    int r;
+
+    if (!file)
+        return errmsg_set(msg, -errno, "%s: %m", path);
+    buffer_init(&bytes, LIMIT_PEM);
+    while ((room = buffer_room(&bytes, 4096)) && (n = fread(room, 1, 4096, file)) > 0)
+        buffer_grew(&bytes, n);
+    r = ferror(file) ? errmsg_set(msg, -EIO, "it cannot be read") : buffer_error(&bytes);
+    fclose(file);
+    if (r == 0)
+        r = x509_bundle_read(buffer_slice(&bytes), msg, ret_anchors);
+    buffer_release(&bytes);
+    return r < 0 ? errmsg_prefix(msg, r, "%s", path) : 0;
+}
+
+/* The anchors of --trust-anchors as they are now, for the next identity_load(); a file that cannot be read changes nothing. */
+static int load_anchors(struct identity_service *service, struct errmsg *msg)
+{
+    struct x509_bundle anchors = {0};
+    int r;
+
+    if (!service->settings.trust_anchors)
+        return 0;
+    r = read_anchors(service->settings.trust_anchors, msg, &anchors);
+    if (r == 0)
+        r = identity_give_anchors(service->identity, &anchors);
+    x509_bundle_release(&anchors);
+    return r;
+}
+
+/* After a load: what the metrics say of the bundle in force. */
+static void measure_bundle(struct identity_service *service)
+{
+    const struct x509_bundle *anchors = identity_anchors(service->identity);
+    int64_t expires = INT64_MAX;
+    uint64_t digest = 0;
+
+    for (size_t i = 0; anchors && i < anchors->count; i++) {
+        struct slice der = x509_cert_der(anchors->certs[i]);
+
+        digest = siphash13(der.ptr, der.len, digest, 1);
+        if (x509_cert_not_after(anchors->certs[i]) < expires)
+            expires = x509_cert_not_after(anchors->certs[i]);
+    }
+    if (!anchors || digest == service->bundle_said)
+        return;
+    service->bundle_said = digest;
+    metric_add(service->metrics[BUNDLE_GENERATION], 1);
+    metric_set(service->metrics[BUNDLE_ANCHORS], (int64_t)anchors->count);
+    metric_set(service->metrics[BUNDLE_EXPIRES], expires);
+    metric_set(service->metrics[BUNDLE_UPDATED], wall(service));
+    log_line(service->controller->log, LOG_INFO, "identity", "%zu trust anchors are in force", anchors->count);
+}
+
 /* What cannot be used is told by an event where an issuer is in force; here where there is none. */
 static void load_issuer(struct identity_service *service)
 {
-    struct errmsg msg = {""};
+    struct errmsg msg = {""}, anchors_msg = {""};
     uint64_t seen = look_at_issuer(service);
-    int r;
+    int r, anchors_r;
 
     if (seen == service->seen && (service->complained || identity_is_ready(service->identity)))
         return;
     service->seen = seen;
+    anchors_r = load_anchors(service, &anchors_msg);
+    if (anchors_r < 0)
+        log_line(service->controller->log, LOG_WARN, "identity", "the last good trust anchors stay in force: %s",
+                 anchors_msg.text[0] ? anchors_msg.text : "no memory");
     r = identity_load(service->identity, service->settings.issuer, wall(service), &msg);
     if (r < 0 && !identity_is_ready(service->identity))
         log_line(service->controller->log, LOG_ERROR, "identity", "there is no usable issuer: %s", msg.text[0] ? msg.text : "no memory");
     service->complained = r < 0;
+    if (r < 0 || anchors_r < 0)
+        metric_add(service->metrics[RELOAD_FAILURES], 1);
+    measure_bundle(service);
     if (r > 0)
         views_touch(&service->views, "Bundle");
 }
@@ -235,6 +319,9 @@ static void load_tokens(struct identity_service *service)
     struct errmsg msg = {""};
     int r = token_file_reload(service->tokens, &msg);
 
+    if (r < 0 && !service->tokens_bad)
+        metric_add(service->metrics[RELOAD_FAILURES], 1);
+    service->tokens_bad = r < 0;
     if (r > 0)
         log_line(service->controller->log, LOG_INFO, "identity", "the keys of workload tokens have changed");
     else if (r < 0)
@@ -254,32 +341,7 @@ static void look(struct timer *timer)
 
 int identity_service_register(struct metrics *metrics)
 {
-    return metrics_add_table(metrics, &ttl_family, 1);
-}
-
-static int read_anchors(struct identity_service *service, struct errmsg *msg)
-{
-    const char *path = service->settings.trust_anchors;
-    struct buffer bytes;
-    FILE *file;
-    size_t n;
-    char *room;
-    int r;
-
-    if (!path)
-        return 0;
-    file = fopen(path, "re");
-    if (!file)
-        return errmsg_set(msg, -errno, "%s: %m", path);
-    buffer_init(&bytes, LIMIT_PEM);
-    while ((room = buffer_room(&bytes, 4096)) && (n = fread(room, 1, 4096, file)) > 0)
-        buffer_grew(&bytes, n);
-    fclose(file);
-    r = buffer_error(&bytes);
-    if (r == 0)
-        r = x509_bundle_read(buffer_slice(&bytes), msg, &service->anchors);
-    buffer_release(&bytes);
-    return r < 0 ? errmsg_prefix(msg, r, "%s", path) : 0;
+    return metrics_add_table(metrics, families, FAMILIES);
 }
 
 static int make_identity(struct identity_service *service, struct errmsg *msg)
@@ -292,7 +354,7 @@ static int make_identity(struct identity_service *service, struct errmsg *msg)
         .on_event = on_event,
         .owner = service,
     };
-    int r = read_anchors(service, msg);
+    int r = service->settings.trust_anchors ? read_anchors(service->settings.trust_anchors, msg, &service->anchors) : 0;
 
     if (r == 0)
         r = token_file_new(service->settings.token_key, service->settings.skew_ns, msg, &service->tokens);
@@ -314,7 +376,7 @@ static int make_services(struct identity_service *service)
     return r;
 }
 
-int identity_service_new(struct controller *controller, const struct identity_settings *settings, int ttl, struct errmsg *msg,
+int identity_service_new(struct controller *controller, const struct identity_settings *settings, int first, struct errmsg *msg,
                          struct identity_service **ret_service)
 {
     struct identity_service *service = calloc(1, sizeof(*service));
@@ -325,7 +387,9 @@ int identity_service_new(struct controller *controller, const struct identity_se
     service->controller = controller;
     service->settings = *settings;
     views_init(&service->views, &controller->loop, LIMIT_GRPC_MESSAGE);
-    service->ttl = metric_get(controller->shard, ttl, SLICE_LIT(""));
+    views_count(&service->views, controller->shard, controller->view_families, "identity");
+    for (int i = 0; i < FAMILIES; i++)
+        service->metrics[i] = metric_get(controller->shard, first + i, SLICE_NULL);
     r = make_identity(service, msg);
     if (r == 0)
         r = make_services(service);
@@ -353,7 +417,7 @@ void identity_service_measure(struct identity_service *service)
 {
     int64_t end = identity_issuer_not_after(service->identity);
 
-    metric_set(service->ttl, end ? end - wall(service) : 0);
+    metric_set(service->metrics[ISSUER_TTL], end ? end - wall(service) : 0);
 }
 
 void identity_service_end_calls(struct identity_service *service)
@@ -372,6 +436,7 @@ void identity_service_free(struct identity_service *service)
     x509_bundle_release(&service->anchors);
     grpc_meter_free(service->certify_meter);
     grpc_meter_free(service->bundle_meter);
-    metric_unref(service->ttl);
+    for (int i = 0; i < FAMILIES; i++)
+        metric_unref(service->metrics[i]);
     free(service);
 }

@@ -1,9 +1,10 @@
 /*
  * The identity component: Identity.Certify and TrustBundle.Watch over gRPC, with
- * the decisions of identity/identity.h. It looks at the issuer's directory and
- * the token keys once a second and takes up what changed; what cannot be used is
- * logged and leaves the last good one in force. Without a usable issuer at the
- * start it runs, is not ready, and answers Unavailable.
+ * the decisions of identity/identity.h. It looks at the issuer's directory, the
+ * trust anchors (beside the issuer or in a file of their own, several at once)
+ * and the token keys once a second and takes up what changed; what cannot be
+ * used is logged and counted, and leaves the last good one in force. Without a
+ * usable issuer at the start it runs, is not ready, and answers Unavailable.
  */
 #pragma once
 
@@ -20,10 +21,10 @@ struct identity_settings {
 
 struct identity_service;
 
-/* The metric family issuer_cert_ttl_seconds, before the first shard: its id or a negative errno. */
+/* The metric families, before the first shard: the first id or a negative errno. */
 int identity_service_register(struct metrics *metrics);
 /* 0, or a negative errno and a sentence: the token keys or anchors cannot be read. Texts live as long as the service. */
-int identity_service_new(struct controller *controller, const struct identity_settings *settings, int ttl_family, struct errmsg *msg,
+int identity_service_new(struct controller *controller, const struct identity_settings *settings, int families, struct errmsg *msg,
                          struct identity_service **ret_service);
 /* Two services, in this order: Identity, TrustBundle. */
 const struct grpc_service *identity_service_certify(struct identity_service *service);
