@@ -34,13 +34,13 @@ static const struct command *const commands[] = {
     &diagnostics_metrics_command,
     &diagnostics_endpoints_command,
     &diagnostics_profile_command,
+    &diagnostics_policy_command,
     &identity_command,
 };
 
 /* What users of Linkerd know and this program does not do yet. */
 static const struct command later[] = {
     LATER("alpha"), LATER("authz"), LATER("completion"), LATER("dashboard"), LATER("diagnostics controller-metrics"),
-    LATER("diagnostics policy"),
     LATER("doc"), LATER("edges"), LATER("endpoints"), LATER("ep"), LATER("get"), LATER("inject"), LATER("install"),
     LATER("install-cni"), LATER("install-sp"), LATER("logs"), LATER("mc"), LATER("metrics"), LATER("multicluster"),
     LATER("profile"), LATER("prune"), LATER("routes"), LATER("stat"), LATER("tap"), LATER("top"), LATER("uninject"),

@@ -9,7 +9,9 @@ from concurrent import futures
 
 import grpc
 import pytest
+import yaml
 
+from lib import scripted
 from lib.scripted import messages
 
 
@@ -89,8 +91,6 @@ def test_errors(linkerd, destination):
     assert done.returncode == 1 and f"{destination.address}: InvalidArgument: no such address" in done.stderr
     done = linkerd("diagnostics", "profile", "--api-addr", "nonsense", "x")
     assert done.returncode == 1 and '"nonsense" is no address; expected HOST:PORT' in done.stderr
-    done = linkerd("diagnostics", "policy", "x")
-    assert done.returncode == 2 and done.stderr == "linkerd: diagnostics policy is not available yet\n"
 
 
 def test_profile(linkerd, destination):
@@ -101,6 +101,79 @@ def test_profile(linkerd, destination):
     said = json.loads(linkerd("diagnostics", "profile", "--api-addr", destination.address, "10.0.0.1:80").stdout)
     assert said == {"fullyQualifiedName": "web.emoji.svc", "opaqueProtocol": True, "dstOverrides": [],
                     "routes": [{"labels": {"route": "GET /"}, "isRetryable": True, "timeoutMs": said["routes"][0]["timeoutMs"]}]}
+
+
+@pytest.fixture
+def policies():
+    """Policy services that answer with `server` and `policy` and keep the requests; their address."""
+    m = messages()
+
+    class Service(m["inbound_grpc"].InboundServerPoliciesServicer, m["outbound_grpc"].OutboundPoliciesServicer):
+        asked, answer = [], None
+
+        def GetPort(self, request, context):
+            self.asked.append((request.workload, request.port))
+            return self.answer or context.abort(grpc.StatusCode.NOT_FOUND, "unknown pod")
+
+        def Get(self, request, context):
+            self.asked.append((request.source_workload, request.authority or (request.addr.ip.ipv4, request.addr.port)))
+            return self.answer or context.abort(grpc.StatusCode.NOT_FOUND, "No such service")
+
+    service = Service()
+    server = grpc.server(futures.ThreadPoolExecutor(4))
+    m["inbound_grpc"].add_InboundServerPoliciesServicer_to_server(service, server)
+    m["outbound_grpc"].add_OutboundPoliciesServicer_to_server(service, server)
+    service.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    yield service
+    server.stop(0).wait()
+
+
+def test_policy_of_a_pod(linkerd, policies):
+    policies.answer = scripted.server(authorizations=[scripted.authorization(networks=("10.0.0.0/8", "fd00::/8"), tls="clients",
+                                                                            identities=["web.shop"], suffixes=[[]])])
+    ask = ["diagnostics", "policy", "--api-addr", policies.address, "-n", "shop", "po/web-1", "8080"]
+    done = linkerd(*ask)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert policies.asked == [('{"ns":"shop","pod":"web-1"}', 8080)]
+    said = yaml.safe_load(done.stdout)
+    assert said["protocol"] == {"detect": {"timeout": "10s"}}
+    assert said["labels"] == {"group": "", "kind": "default", "name": "all-unauthenticated"}
+    one, = said["authorizations"]
+    assert [(each["net"]["ip"], each["net"]["prefix_len"]) for each in one["networks"]] == [("10.0.0.0", 8), ("fd00::", 8)]
+    assert one["authentication"]["meshTLS"]["identities"] == {"identities": [{"name": "web.shop"}], "suffixes": [{}]} or \
+        one["authentication"]["meshTLS"]["clients"] == {"identities": [{"name": "web.shop"}], "suffixes": [{}]}
+    assert json.loads(linkerd(*ask, "-o", "json").stdout) == said
+    assert linkerd("dg", "policy", "--api-addr", policies.address, "externalworkload/vm", "80").returncode == 0
+    assert policies.asked[-1] == ('{"ns":"default","external_workload":"vm"}', 80)
+
+
+def test_policy_of_a_service(linkerd, policies):
+    policies.answer = scripted.service_policy("web.shop.svc.cluster.local:80")
+    ask = ["diagnostics", "policy", "--api-addr", policies.address]
+    done = linkerd(*ask, "--namespace=shop", "svc/web", "80")
+    said = yaml.safe_load(done.stdout)
+    assert said["metadata"]["resource"] == {"group": "core", "kind": "Service", "name": "web", "namespace": "shop", "port": 80}
+    rule, = said["protocol"]["detect"]["http1"]["routes"][0]["rules"]
+    assert rule["matches"] == [{"path": {"prefix": "/"}}]
+    backend = rule["backends"]["first_available"]["backends"][0]["backend"]
+    assert backend["balancer"]["discovery"] == {"dst": {"path": "web.shop.svc.cluster.local:80"}}
+    assert backend["balancer"]["peak_ewma"] == {"default_rtt": "30ms", "decay": "10s"}
+    assert json.loads(linkerd(*ask, "-o", "json", "-n", "shop", "service/web", "80").stdout) == said
+    assert linkerd(*ask, "--token", "shop:me", "10.0.0.1", "80").returncode == 0
+    assert policies.asked == [("default:diagnostics", "web.shop.svc:80")] * 2 + [("shop:me", (10 << 24 | 1, 80))]
+
+
+def test_policy_errors(linkerd, policies):
+    ask = ["diagnostics", "policy", "--api-addr", policies.address]
+    for words, text in ((("pod/none", "80"), "NotFound: unknown pod; --api-addr names the policy service"),
+                        (("svc/none", "80"), "NotFound: No such service"),
+                        (("svc/web", "0"), 'the port "0" is not valid: expected 1 to 65535\n'),
+                        (("deploy/web", "80"), "expected svc/NAME, pod/NAME, externalworkload/NAME or an IP address\n"),
+                        (("svc/", "80"), "expected svc/NAME"), (("svc/web",), "an argument is missing: expected RESOURCE PORT")):
+        done = linkerd(*ask, *words)
+        assert done.returncode == 1 and done.stdout == "" and text in done.stderr, (words, done.stderr)
+    assert linkerd(*ask, "--destination-pod=x", "svc/web", "80").returncode == 2
 
 
 def test_proxy_metrics(linkerd, admin):
