@@ -108,22 +108,35 @@ static int compare_u64(uint64_t a, uint64_t b)
     return a < b ? -1 : a > b;
 }
 
-int kube_object_compare_age(const struct kube_object *a, const struct kube_object *b)
+static int compare_names(const struct kube_object *a, const struct kube_object *b)
 {
-    int order;
+    int order = slice_cmp(a->namespace_, b->namespace_);
 
-    if ((a->created_ns == KUBE_NO_TIME) != (b->created_ns == KUBE_NO_TIME))
-        return a->created_ns == KUBE_NO_TIME ? 1 : -1;
-    if (a->created_ns != b->created_ns)
-        return a->created_ns < b->created_ns ? -1 : 1;
-    order = slice_cmp(a->origin.file, b->origin.file);
-    if (!order)
-        order = compare_u64(a->origin.order, b->origin.order);
-    if (!order)
-        order = slice_cmp(a->namespace_, b->namespace_);
     if (!order)
         order = slice_cmp(a->name, b->name);
     return order ? order : compare_u64(a->kind, b->kind);
+}
+
+static int compare_places(const struct kube_object *a, const struct kube_object *b)
+{
+    int order = slice_cmp(a->origin.file, b->origin.file);
+
+    return order ? order : compare_u64(a->origin.order, b->origin.order);
+}
+
+int kube_object_compare_age(const struct kube_object *a, const struct kube_object *b)
+{
+    bool dated = a->created_ns != KUBE_NO_TIME;
+    int order;
+
+    if (dated != (b->created_ns != KUBE_NO_TIME))
+        return dated ? -1 : 1;
+    if (a->created_ns != b->created_ns)
+        return a->created_ns < b->created_ns ? -1 : 1;
+    order = dated ? compare_names(a, b) : compare_places(a, b);
+    if (!order)
+        order = dated ? compare_places(a, b) : compare_names(a, b);
+    return order;
 }
 
 /* ---- maps and selectors ---- */

@@ -116,8 +116,9 @@ void kube_object_unref(const struct kube_object *object); /* NULL is allowed */
  */
 struct kube_object *kube_object_new(enum kube_kind kind);
 /*
- * Total order, oldest first: creation time (objects without one come after those that have one), then file
- * and order in the file, then namespace, name and kind. <0, 0 or >0. It is what "the oldest wins" means.
+ * Total order, oldest first: creation time (objects without one come after those that have one). Of the same time,
+ * namespace, name and kind decide, as in Kubernetes; without one, the file and the order in it stand in for time.
+ * <0, 0 or >0. It is what "the oldest wins" means.
  */
 int kube_object_compare_age(const struct kube_object *a, const struct kube_object *b);
 
