@@ -46,6 +46,7 @@ static const struct category {
     {"linkerd-config", check_source},
     {"linkerd-control-plane", check_control_plane},
     {"linkerd-data-plane", check_proxies},
+    {"linkerd-identity-data-plane", check_proxy_certificates},
     {"linkerd-version", check_versions},
 };
 

@@ -52,6 +52,7 @@ void check_identity(struct checks *checks);
 void check_source(struct checks *checks);
 void check_control_plane(struct checks *checks);
 void check_proxies(struct checks *checks);
+void check_proxy_certificates(struct checks *checks);
 void check_versions(struct checks *checks);
 
 /* Decisions apart from where the numbers come from. */

@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import socket
+import time
 
 import pytest
 
@@ -98,7 +99,8 @@ def test_source_rows(check, tmp_path):
 
 
 def test_control_plane_and_proxy_rows(check, admin):
-    pages = {"/ready": (200, "ready"), "/metrics": (200, 'x_build_info{version="0.1.0"} 1\n')}
+    pages = {"/ready": (200, "ready"), "/metrics": (200, 'x_build_info{version="0.1.0"} 1\n'
+                                                    f"control_identity_cert_expiration_timestamp_seconds {time.time() + 9999}\n")}
     good = admin(pages)
     _, rows = check("--proxy", good, control=good)
     assert {rows[name][0] for name in rows if good in name} == {"success"}
@@ -113,6 +115,27 @@ def test_control_plane_and_proxy_rows(check, admin):
     for name in "destination", "policy", "identity":
         assert rows[f"the {name} service accepts connections ({NOWHERE})"] == (
             "error", f"{NOWHERE}: cannot connect: Connection refused")
+
+
+@pytest.mark.parametrize("expires,renewed,result,clock", [
+    (3600, -60, "success", "success"), (-60, -3600, "error", "success"), (3600, 600, "success", "error"), (None, None, "error", None),
+    ("junk", "junk", "error", None)])
+def test_certificate_of_a_proxy(check, admin, expires, renewed, result, clock):
+    now, lines = time.time(), []
+    for name, value in (("expiration", expires), ("refresh", renewed)):
+        if value is not None:
+            text = value if isinstance(value, str) else f"{now + value:.3f}"
+            lines.append(f"control_identity_cert_{name}_timestamp_seconds {text}\n")
+    address = admin({"/ready": (200, "ready"), "/metrics": (200, "".join(lines))})
+    status, rows = check("--proxy", address)
+    found = mark(rows, "the proxy has a valid certificate")
+    assert found[0] == result and (result == "success" or address in found[1])
+    if clock:
+        assert mark(rows, "the proxy's clock is not ahead")[0] == clock
+    else:
+        assert not any(name.startswith("the proxy's clock") for name in rows)
+    _, rows = check("--proxy", NOWHERE)
+    assert mark(rows, "the proxy has a valid certificate") == ("error", f"{NOWHERE}: cannot connect: Connection refused")
 
 
 def test_silence_is_not_health(linkerd):
