@@ -102,6 +102,55 @@ void chain_grew(struct chain *chain, size_t written)
         chain_clear(chain);
 }
 
+enum { WORTH_A_VECTOR = 4096 }; /* a page with less room is left as it is: small reads cost as much as large ones */
+
+int chain_reserve(struct chain *chain, size_t want, struct chain_space *space)
+{
+    struct page **link = &space->fresh, *page = chain->last;
+
+    space->fresh = NULL;
+    space->room = 0;
+    space->count = 0;
+    space->behind = page && LIMIT_BUFFER_PAGE - page->end >= WORTH_A_VECTOR;
+    if (space->behind) {
+        space->room = LIMIT_BUFFER_PAGE - page->end;
+        space->iov[space->count++] = (struct iovec){page->data + page->end, space->room};
+    }
+    while ((space->count == 0 || space->room < want) && space->count < CHAIN_SPACE_MAX) {
+        page = page_borrow(chain->pool);
+        if (!page)
+            break;
+        *link = page;
+        link = &page->next;
+        space->iov[space->count++] = (struct iovec){page->data, LIMIT_BUFFER_PAGE};
+        space->room += LIMIT_BUFFER_PAGE;
+    }
+    return space->count;
+}
+
+void chain_commit(struct chain *chain, struct chain_space *space, size_t written)
+{
+    struct page *page;
+
+    assert(written <= space->room);
+    if (space->behind) {
+        size_t part = written < space->iov[0].iov_len ? written : space->iov[0].iov_len;
+
+        chain_grew(chain, part);
+        written -= part;
+    }
+    while ((page = space->fresh)) {
+        space->fresh = page->next;
+        if (written == 0) {
+            page_return(chain->pool, page);
+            continue;
+        }
+        page->end = (uint32_t)(written < LIMIT_BUFFER_PAGE ? written : LIMIT_BUFFER_PAGE);
+        written -= page->end;
+        chain_add_page(chain, page);
+    }
+}
+
 /* Room that was asked for and not used would stand before what comes now. */
 static void drop_unused_room(struct chain *chain)
 {

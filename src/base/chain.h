@@ -61,6 +61,21 @@ static inline bool chain_empty(const struct chain *chain) { return chain->len ==
  */
 char *chain_room(struct chain *chain, size_t least, size_t *ret_len);
 void chain_grew(struct chain *chain, size_t written);
+/*
+ * Room for one read over several pages: the rest of the last page, if that is worth it, and new ones, at least `want`
+ * bytes in all if that many can be had. The number of vectors, 0 when no page can be had; chain_commit() must follow
+ * before anything else is done to the chain. What was not written goes back to the pool.
+ */
+enum { CHAIN_SPACE_MAX = 16 };
+struct chain_space {
+    struct page *fresh; /* not in the chain yet */
+    size_t room;        /* of all vectors */
+    int count;
+    bool behind; /* the first vector is the rest of the last page */
+    struct iovec iov[CHAIN_SPACE_MAX];
+};
+int chain_reserve(struct chain *chain, size_t want, struct chain_space *space);
+void chain_commit(struct chain *chain, struct chain_space *space, size_t written);
 /* Copies all of the bytes in, over as many pages as it takes. 0 or -ENOMEM; then nothing was added. */
 int chain_add(struct chain *chain, struct slice bytes);
 /* Where the chain ends now, to be able to take back what is added from here on. Nothing may be dropped in between. */

@@ -341,6 +341,63 @@ static void chain_pages(void **state)
     page_pool_release(&pool);
 }
 
+/* As a read does that fills `len` bytes of the vectors in their order. */
+static void fill_space(struct chain_space *space, size_t len, unsigned char *next)
+{
+    for (int i = 0; i < space->count && len; i++) {
+        size_t part = len < space->iov[i].iov_len ? len : space->iov[i].iov_len;
+
+        for (size_t at = 0; at < part; at++)
+            ((unsigned char *)space->iov[i].iov_base)[at] = (*next)++;
+        len -= part;
+    }
+}
+
+static void reserve_and_commit(struct chain *chain, size_t want, size_t written, unsigned char *next)
+{
+    struct chain_space space;
+    size_t before = chain->len;
+
+    assert_true(chain_reserve(chain, want, &space) > 0);
+    assert_true(space.room >= want && space.room < want + LIMIT_BUFFER_PAGE);
+    fill_space(&space, written, next);
+    chain_commit(chain, &space, written);
+    assert_int_equal(chain->len, before + written);
+}
+
+static void chain_spaces(void **state)
+{
+    static unsigned char all[8 * LIMIT_BUFFER_PAGE];
+    struct page_pool pool;
+    struct chain_space space;
+    struct chain chain;
+    unsigned char next = 0;
+
+    page_pool_init(&pool, 2, 8);
+    chain_init(&chain, &pool);
+    reserve_and_commit(&chain, 4 * LIMIT_BUFFER_PAGE, 0, &next); /* nothing came: nothing is held */
+    assert_null(chain.first);
+    assert_int_equal(pool.lent, 0);
+    reserve_and_commit(&chain, 4 * LIMIT_BUFFER_PAGE, LIMIT_BUFFER_PAGE + 10, &next);
+    assert_int_equal(pool.lent, 2);
+    reserve_and_commit(&chain, 2 * LIMIT_BUFFER_PAGE, 100, &next); /* behind what is there */
+    assert_int_equal(pool.lent, 2);
+    reserve_and_commit(&chain, LIMIT_BUFFER_PAGE, LIMIT_BUFFER_PAGE, &next);
+    assert_int_equal(pool.lent, 3);
+    assert_int_equal(chain_reserve(&chain, SIZE_MAX, &space), 6); /* as many as there may be */
+    assert_int_equal(pool.lent, 8);
+    fill_space(&space, space.room, &next);
+    chain_commit(&chain, &space, space.room);
+    assert_int_equal(chain_reserve(&chain, 1, &space), 0);
+    assert_int_equal(chain_copy(&chain, all, sizeof(all)), chain.len);
+    assert_int_equal(chain.len, sizeof(all));
+    for (size_t i = 0; i < chain.len; i++)
+        assert_int_equal(all[i], (unsigned char)i);
+    chain_clear(&chain);
+    assert_int_equal(pool.lent, 0);
+    page_pool_release(&pool);
+}
+
 /* --- list --- */
 
 struct item {
@@ -550,9 +607,10 @@ int main(void)
         cmocka_unit_test(arena_memory),      cmocka_unit_test(arena_limit),   cmocka_unit_test(arena_cleanups),
         cmocka_unit_test(arena_no_memory),   cmocka_unit_test(buffer_bytes),  cmocka_unit_test(buffer_limit),
         cmocka_unit_test(buffer_no_memory),  cmocka_unit_test(chain_fifo),    cmocka_unit_test(chain_limits),
-        cmocka_unit_test(chain_unused_room), cmocka_unit_test(chain_pages),   cmocka_unit_test(lists),
-        cmocka_unit_test(maps),              cmocka_unit_test(map_no_memory), cmocka_unit_test(map_hash),
-        cmocka_unit_test(heap_order),        cmocka_unit_test(heap_random),   cmocka_unit_test(heap_no_memory),
+        cmocka_unit_test(chain_unused_room), cmocka_unit_test(chain_pages),   cmocka_unit_test(chain_spaces),
+        cmocka_unit_test(lists),             cmocka_unit_test(maps),          cmocka_unit_test(map_no_memory),
+        cmocka_unit_test(map_hash),          cmocka_unit_test(heap_order),    cmocka_unit_test(heap_random),
+        cmocka_unit_test(heap_no_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

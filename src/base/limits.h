@@ -36,7 +36,7 @@ enum {
     /* Memory per connection, request, message */
     LIMIT_REQUEST_ARENA = 256 * 1024,
     LIMIT_BUFFER_PAGE = 16 * 1024,       /* a borrowed buffer */
-    LIMIT_FORWARD_AHEAD = 128 * 1024,   /* bytes of opaque traffic read ahead of the other side, each direction */
+    LIMIT_FORWARD_AHEAD = 256 * 1024,    /* bytes of opaque traffic read ahead of the other side, each direction */
     LIMIT_CONN_OUT = 256 * 1024,         /* bytes queued towards one connection before its sources pause */
     LIMIT_GRPC_MESSAGE = 4 * 1024 * 1024,
     LIMIT_PROTOBUF_DEPTH = 64,           /* messages inside messages */

@@ -14,20 +14,27 @@ static void count(_Atomic(int64_t) *counter, ssize_t bytes)
 }
 
 /* Keeps the flags true: what was reported stays until the kernel says -EAGAIN. */
-static ssize_t fd_read(struct io *io, void *to, size_t len)
+static ssize_t fd_readv(struct io *io, const struct iovec *iov, int vectors)
 {
     struct io_stack *stack = io->stack;
-    struct iovec iov = {to, len};
+    size_t room = 0;
     ssize_t n;
 
     if (!stack->readable)
         return -EAGAIN;
-    n = stack->loop->sys->ops->readv(stack->loop->sys, stack->fd.watch.fd, &iov, 1);
+    for (int i = 0; i < vectors; i++)
+        room += iov[i].iov_len;
+    n = stack->loop->sys->ops->readv(stack->loop->sys, stack->fd.watch.fd, iov, vectors);
     /* A short read empties the socket; its next bytes are an edge again. A hang-up must still be read. */
-    if (n == -EAGAIN || (n > 0 && (size_t)n < len && !stack->hangup))
+    if (n == -EAGAIN || (n > 0 && (size_t)n < room && !stack->hangup))
         stack->readable = false;
     count(stack->count_read, n);
     return n;
+}
+
+static ssize_t fd_read(struct io *io, void *to, size_t len)
+{
+    return fd_readv(io, &(struct iovec){to, len}, 1);
 }
 
 static ssize_t fd_writev(struct io *io, const struct iovec *iov, int vectors)
@@ -69,6 +76,7 @@ static void fd_free(struct io *io)
 static const struct io_ops fd_ops = {
     .name = "fd",
     .read = fd_read,
+    .readv = fd_readv,
     .writev = fd_writev,
     .flush = fd_flush,
     .shutdown = fd_shutdown,
@@ -132,6 +140,17 @@ ssize_t io_read(struct io_stack *stack, void *to, size_t len)
     return note_error(stack, stack->top->ops->read(stack->top, to, len));
 }
 
+/* Vectors of a filter that fills only one at a time: the first. */
+static ssize_t readv_of(struct io *io, const struct iovec *iov, int vectors)
+{
+    return io->ops->readv ? io->ops->readv(io, iov, vectors) : io->ops->read(io, iov->iov_base, iov->iov_len);
+}
+
+ssize_t io_readv(struct io_stack *stack, const struct iovec *iov, int vectors)
+{
+    return note_error(stack, readv_of(stack->top, iov, vectors));
+}
+
 ssize_t io_writev(struct io_stack *stack, const struct iovec *iov, int vectors)
 {
     return note_error(stack, stack->top->ops->writev(stack->top, iov, vectors));
@@ -171,6 +190,11 @@ int io_write_chain(struct io_stack *stack, struct chain *chain)
 ssize_t io_pass_read(struct io *io, void *to, size_t len)
 {
     return io->below->ops->read(io->below, to, len);
+}
+
+ssize_t io_pass_readv(struct io *io, const struct iovec *iov, int vectors)
+{
+    return readv_of(io->below, iov, vectors);
 }
 
 ssize_t io_pass_writev(struct io *io, const struct iovec *iov, int vectors)
@@ -219,6 +243,14 @@ static ssize_t prefix_read(struct io *io, void *to, size_t len)
     return (ssize_t)n;
 }
 
+static ssize_t prefix_readv(struct io *io, const struct iovec *iov, int vectors)
+{
+    struct io_bytes *filter = CONTAINER_OF(io, struct io_bytes, io);
+
+    return chain_empty(&filter->bytes) ? io_pass_readv(io, iov, vectors)
+                                       : prefix_read(io, iov->iov_base, iov->iov_len);
+}
+
 static bool prefix_pending(const struct io *io)
 {
     const struct io_bytes *filter = CONTAINER_OF(io, struct io_bytes, io);
@@ -229,6 +261,7 @@ static bool prefix_pending(const struct io *io)
 static const struct io_ops prefix_ops = {
     .name = "prefix",
     .read = prefix_read,
+    .readv = prefix_readv,
     .writev = io_pass_writev,
     .flush = io_pass_flush,
     .shutdown = io_pass_shutdown,
@@ -288,6 +321,7 @@ static int preamble_shutdown(struct io *io)
 static const struct io_ops preamble_ops = {
     .name = "header",
     .read = io_pass_read,
+    .readv = io_pass_readv,
     .writev = preamble_writev,
     .flush = preamble_flush,
     .shutdown = preamble_shutdown,

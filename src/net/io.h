@@ -48,6 +48,8 @@ struct io_ops {
     bool (*pending)(const struct io *io);
     /* Frees the filter (not the one below); nothing is sent. */
     void (*free)(struct io *io);
+    /* As read(), over several vectors, none empty. NULL: only the first is filled, by read(). */
+    ssize_t (*readv)(struct io *io, const struct iovec *iov, int count);
 };
 
 struct io {
@@ -86,6 +88,7 @@ static inline bool io_is_open(const struct io_stack *stack) { return stack->top 
 void io_push(struct io_stack *stack, struct io *io);
 
 ssize_t io_read(struct io_stack *stack, void *to, size_t len);
+ssize_t io_readv(struct io_stack *stack, const struct iovec *iov, int count);
 ssize_t io_writev(struct io_stack *stack, const struct iovec *iov, int count);
 int io_flush(struct io_stack *stack);
 int io_shutdown(struct io_stack *stack);
@@ -95,6 +98,7 @@ int io_write_chain(struct io_stack *stack, struct chain *chain);
 
 /* Defaults for filters that do not change an operation. */
 ssize_t io_pass_read(struct io *io, void *to, size_t len);
+ssize_t io_pass_readv(struct io *io, const struct iovec *iov, int count);
 ssize_t io_pass_writev(struct io *io, const struct iovec *iov, int count);
 int io_pass_flush(struct io *io);
 int io_pass_shutdown(struct io *io);

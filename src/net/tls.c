@@ -12,8 +12,8 @@
 
 enum {
     SEAL_MAX = LIMIT_BUFFER_PAGE - TLS_OVERHEAD, /* one page holds the whole record */
-    READ_AHEAD = 64 * 1024,                      /* of ciphertext, at most, in one go */
-    FLUSH_AT = 64 * 1024,                        /* ciphertext that is worth a system call before the turn ends */
+    READ_AHEAD = 256 * 1024,                     /* of ciphertext, at most, in one go */
+    FLUSH_AT = 128 * 1024,                       /* ciphertext that is worth a system call before the turn ends */
     RECORD_PIECES = 4,                           /* pages that one record may lie in: the first and last in part */
 };
 
@@ -118,13 +118,23 @@ static size_t read_plain(struct tls *tls, void *to, size_t len)
     return n;
 }
 
-/* More from below. 1: there is; 0: in-order end; -EAGAIN; or the error that the reader gets. */
-static ssize_t refill(struct tls *tls, size_t want)
+/*
+ * More from below. 1: there is; 0: in-order end; -EAGAIN; or the error that the reader gets. What a stream in bulk has
+ * waiting is read in few calls: twice as much after each that brought all that was asked for, half after one that did
+ * not bring half of it.
+ */
+static ssize_t refill(struct tls *tls)
 {
-    ssize_t n = tls_fill(tls, want + TLS_OVERHEAD < READ_AHEAD ? want + TLS_OVERHEAD : READ_AHEAD);
+    size_t want = (size_t)LIMIT_BUFFER_PAGE << tls->ahead;
+    ssize_t n = tls_fill(tls, want);
 
-    if (n > 0)
+    if (n > 0) {
+        if ((size_t)n >= want && want < READ_AHEAD)
+            tls->ahead++;
+        else if ((size_t)n < want / 2 && tls->ahead)
+            tls->ahead--;
         return 1;
+    }
     if (n == 0)
         return tls_fail(tls, -ECONNABORTED); /* no close_notify */
     return n == -EAGAIN ? n : tls_fail(tls, (int)n);
@@ -151,7 +161,7 @@ static ssize_t record_read(struct io *io, void *to, size_t len)
         if (step == STEP_STARVED) {
             if (done)
                 break;
-            r = refill(tls, len);
+            r = refill(tls);
             if (r < 0)
                 return r;
         }

@@ -53,6 +53,7 @@ struct tls {
     bool below_ended;     /* FIN has come */
     bool starved;         /* TLS 1.2: what is here is not a whole record */
     uint8_t failure;      /* enum tls_failure */
+    uint8_t ahead;        /* the next read from below asks for LIMIT_BUFFER_PAGE << ahead bytes */
     uint8_t idle_records; /* since the last application data */
     uint8_t head_len;     /* bytes seen of the header of a handshake message that is under way (tls_post.c) */
     uint8_t message_head[4];

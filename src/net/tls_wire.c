@@ -5,10 +5,7 @@
 #include "base/limits.h"
 #include "net/tls_internal.h"
 
-enum {
-    READ_AT_LEAST = 4096, /* a page with less room is left as it is: small reads cost as much as large ones */
-    WRITE_VECTORS = 64,
-};
+enum { WRITE_VECTORS = 64 };
 
 int tls_fail(struct tls *tls, int error)
 {
@@ -17,17 +14,17 @@ int tls_fail(struct tls *tls, int error)
     return tls->error;
 }
 
-/* One read into the last page, or a new one. */
-static ssize_t fill_once(struct tls *tls, size_t *ret_room)
+/* One read of up to `want` bytes into the last page and new ones; *ret_room says for how many there was room. */
+static ssize_t fill_once(struct tls *tls, size_t want, size_t *ret_room)
 {
-    struct io *below = tls->io.below;
-    char *to = chain_room(&tls->in, READ_AT_LEAST, ret_room);
+    struct chain_space space;
     ssize_t n;
 
-    if (!to)
+    if (chain_reserve(&tls->in, want, &space) == 0)
         return -ENOMEM;
-    n = below->ops->read(below, to, *ret_room);
-    chain_grew(&tls->in, n > 0 ? (size_t)n : 0);
+    n = io_pass_readv(&tls->io, space.iov, space.count);
+    *ret_room = space.room;
+    chain_commit(&tls->in, &space, n > 0 ? (size_t)n : 0);
     return n;
 }
 
@@ -40,7 +37,7 @@ ssize_t tls_fill(struct tls *tls, size_t want)
         return 0;
     while (got < want && below->ops->pending(below)) {
         size_t room;
-        ssize_t n = fill_once(tls, &room);
+        ssize_t n = fill_once(tls, want - got, &room);
 
         if (n == 0)
             tls->below_ended = true;

@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-enum { ROUNDS_PER_TURN = 4 }; /* of up to LIMIT_FORWARD_AHEAD bytes each */
+enum { ROUNDS_PER_TURN = 2 }; /* of up to LIMIT_FORWARD_AHEAD bytes each */
 
 static void half_init(struct forward_half *half, struct io_stack *from, struct io_stack *to, struct page_pool *pages)
 {
@@ -23,18 +23,35 @@ void forward_release(struct forward *forward)
     chain_clear(&forward->back.bytes);
 }
 
+/*
+ * One read, over as many pages as the stream has filled lately: a system call costs the kernel's bookkeeping and often
+ * an acknowledgement, so what comes in bulk is taken in few of them.
+ */
+static ssize_t read_once(struct forward_half *half)
+{
+    size_t want = (size_t)LIMIT_BUFFER_PAGE << half->ahead, left = LIMIT_FORWARD_AHEAD - half->bytes.len;
+    struct chain_space space;
+    ssize_t n;
+
+    if (chain_reserve(&half->bytes, want < left ? want : left, &space) == 0)
+        return -ENOMEM;
+    n = io_readv(half->from, space.iov, space.count);
+    chain_commit(&half->bytes, &space, n > 0 ? (size_t)n : 0);
+    if (n > 0 && (size_t)n == space.room && want < LIMIT_FORWARD_AHEAD)
+        half->ahead++;
+    else if (n > 0 && (size_t)n < space.room / 2 && half->ahead)
+        half->ahead--;
+    return n;
+}
+
 /* Reads until the socket is empty or enough lies here: 0, -EAGAIN (the socket is empty), or an error. */
 static int fill(struct forward_half *half)
 {
     while (!half->eof && half->bytes.len < LIMIT_FORWARD_AHEAD) {
-        size_t room;
-        char *to = chain_room(&half->bytes, LIMIT_BUFFER_PAGE / 4, &room);
-        ssize_t n;
+        ssize_t n = read_once(half);
 
-        if (!to)
-            return chain_empty(&half->bytes) ? -ENOMEM : 0;
-        n = io_read(half->from, to, room);
-        chain_grew(&half->bytes, n > 0 ? (size_t)n : 0);
+        if (n == -ENOMEM && !chain_empty(&half->bytes))
+            return 0; /* what is here goes first; its pages come back */
         if (n < 0)
             return (int)n;
         half->eof = n == 0;

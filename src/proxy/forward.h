@@ -18,6 +18,7 @@
 struct forward_half {
     struct io_stack *from, *to;
     struct chain bytes; /* read, not written yet */
+    uint8_t ahead;      /* the next read asks for LIMIT_BUFFER_PAGE << ahead bytes */
     bool eof;           /* read the end */
     bool ended;         /* and passed it on */
 };

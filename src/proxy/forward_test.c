@@ -227,6 +227,32 @@ static void test_blocked(void **state)
     assert_int_equal(w->loop.pages.lent, 0);
 }
 
+/* A stream in bulk is read in few large pieces; when it turns to small ones, so does the room that is taken for them. */
+static void test_adapts(void **state)
+{
+    static char bytes[65536];
+    struct world *w = *state;
+
+    assert_int_equal(w->forward.out.ahead, 0);
+    for (int i = 0; i < 8; i++) {
+        while (send(w->client, bytes, sizeof(bytes), MSG_NOSIGNAL) > 0)
+            ;
+        assert_int_equal(run(w), -EAGAIN);
+        while (recv(w->server, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+            assert_int_equal(run(w), -EAGAIN);
+    }
+    assert_true(w->forward.out.ahead > 0);
+    assert_true((size_t)LIMIT_BUFFER_PAGE << w->forward.out.ahead <= LIMIT_FORWARD_AHEAD);
+    assert_int_equal(w->forward.back.ahead, 0);
+    assert_int_equal(w->loop.pages.lent, 0); /* all given back */
+    for (int i = 0; i < 8; i++) {
+        say(w->client, "small");
+        assert_int_equal(run(w), -EAGAIN);
+        hear(w->server, "small");
+    }
+    assert_int_equal(w->forward.out.ahead, 0);
+}
+
 static void reset(int *fd)
 {
     close(*fd);
@@ -284,7 +310,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_both_ways), TEST(test_client_ends_first), TEST(test_server_ends_first), TEST(test_both_end_at_once),
         TEST(test_much),      TEST(test_blocked),           TEST(test_reader_gone),       TEST(test_first_gone),
-        TEST(test_gone_quietly), TEST(test_no_memory),
+        TEST(test_gone_quietly), TEST(test_no_memory), TEST(test_adapts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
