@@ -278,8 +278,8 @@ static enum step_result no_endpoint_yet(struct request *request, enum why why, s
             return request_fail(request, reason, request->error);
         request->queue = gate;
         request->queue_until_ns = deadline;
-    } else if (why == WHY_TIMER && now >= request->queue_until_ns &&
-               failfast_expire(gate, now, &request->queue_until_ns, NULL)) {
+    } else if (failfast_expire(gate, now, &request->queue_until_ns, NULL)) {
+        /* Asked each time: a gate that was opened since begins to count now, not when the old time is over. */
         reason = request->reason != REASON_NONE ? request->reason : REASON_FAILFAST;
         return request_fail(request, wait->snapshot ? reason : REASON_DISCOVERY_UNAVAILABLE, request->error);
     }
