@@ -7,7 +7,7 @@
  *     server    handshake record: "S" identity "\n" protocol, or an alert
  *     client    handshake record: "C" identity, or an alert;   then both: data records, close_notify
  */
-#include "net/tls.h"
+#include "sim/tls_plain.h"
 
 #include <errno.h>
 
@@ -44,6 +44,17 @@ int tls_credentials_new(struct x509_key *key, const struct x509_bundle *chain, s
     snprintf(credentials->name, sizeof(credentials->name), "%.*s", SLICE_ARGS(own.name));
     *ret_credentials = credentials;
     return 0;
+}
+
+struct tls_credentials *plain_credentials_new(const char *name)
+{
+    struct tls_credentials *credentials = calloc(1, sizeof(*credentials));
+
+    if (!credentials)
+        abort();
+    credentials->refs = 1;
+    snprintf(credentials->name, sizeof(credentials->name), "%s", name);
+    return credentials;
 }
 
 void *tls_credentials_ref(void *opaque)
@@ -276,7 +287,7 @@ static void send_name(struct plain *plain, char kind)
 {
     char text[LIMIT_IDENTITY + 128];
     int len = snprintf(text, sizeof(text), "%c%s\n%s", kind,
-                       plain->context->credentials->chain.count ? plain->context->credentials->name : "", plain->alpn);
+                       plain->context->credentials->name, plain->alpn);
 
     put_record(plain, TYPE_HANDSHAKE, slice_of(text, (size_t)len));
 }
@@ -522,7 +533,7 @@ int tls_push_server(struct io_stack *stack, struct tls_context *context, const s
 {
     struct plain *plain;
 
-    if (!tls_credentials_leaf(context->credentials))
+    if (!context->credentials->name[0])
         return -ENOKEY;
     plain = push(stack, context, alpn, alpn_count);
     if (!plain)
