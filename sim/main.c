@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <signal.h>
+#include <unistd.h>
 
 #include "base/duration.h"
 #include "sim/mesh.h"
@@ -26,10 +28,29 @@ struct result {
 
 static struct mesh *mesh; /* large; one run at a time */
 
+/* For when an assertion or a sanitizer ends the process. */
+static struct {
+    const char *scenario;
+    uint64_t seed;
+} running;
+
+static void tell_which(int number)
+{
+    char text[256];
+    int len = snprintf(text, sizeof(text), "FAILED scenario %s, seed %llu: the program ended\n  again: sim/run --scenario %s --seed %llu --trace\n",
+                       running.scenario, (unsigned long long)running.seed, running.scenario, (unsigned long long)running.seed);
+
+    (void)!write(STDERR_FILENO, text, (size_t)len);
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
 static struct result run_one(const struct scenario *scenario, uint64_t seed, const struct options *options, bool trace)
 {
     struct result result;
 
+    running.scenario = scenario->name;
+    running.seed = seed;
     mesh->world.seed = seed;
     mesh->world.tracing = trace;
     scenario->run(mesh);
@@ -95,6 +116,7 @@ int main(int argc, char **argv)
             printf("%-12s %s\n", scenarios[i]->name, scenarios[i]->about);
         return 0;
     }
+    signal(SIGABRT, tell_which);
     mesh = calloc(1, sizeof(*mesh));
     if (!mesh || read_options(argc, argv, &options) < 0) {
         fprintf(stderr, "usage: run [--seeds FROM..TO | --seed N] [--scenario NAME] [--trace] [--repeat] | --list\n");
