@@ -365,7 +365,10 @@ static void on_server_reset(struct http_stream *stream, struct http_reset reset)
     request->reason = REASON_CLIENT_GONE;
     request->server->ops->release(request->server);
     request->server = NULL;
-    walk_cancel(&request->walker);
+    if (request->walker.walking)
+        end(request); /* told inside the step that let more arrive, which looks at request->ended */
+    else
+        walk_cancel(&request->walker);
 }
 
 static const struct http_stream_events server_events = {
