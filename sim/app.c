@@ -346,6 +346,18 @@ void app_behave(struct app *app, uint16_t port, enum behaviour behaviour)
         abort();
 }
 
+void app_drop(struct app *app)
+{
+    LIST_FOR_EACH (link, &app->peers) {
+        struct peer *peer = CONTAINER_OF(link, struct peer, link);
+
+        if (!peer->server)
+            continue;
+        end(peer, -ECONNRESET);
+        task_wake(&app->loop, &peer->work); /* a turn, at whose end it is freed */
+    }
+}
+
 /* --- clients --- */
 
 static void ask(struct peer *peer)

@@ -69,6 +69,8 @@ void app_serve(struct app *app, uint16_t port, enum behaviour behaviour);
 /* Connections are refused from now on; those that are open go on. */
 void app_refuse(struct app *app, uint16_t port);
 void app_behave(struct app *app, uint16_t port, enum behaviour behaviour);
+/* As when it is started anew: all connections that it serves are reset. */
+void app_drop(struct app *app);
 void app_stop(struct app *app);
 
 void exchange_start(struct app *app, struct exchange *exchange, struct addr addr);

@@ -7,6 +7,12 @@ static const int64_t REST_NS = 400 * NS_PER_S; /* longer than every idle time */
 
 /* --- manifests --- */
 
+const char MESH_DENY[] =
+    "apiVersion: policy.linkerd.io/v1beta3\nkind: Server\nmetadata: {name: http, namespace: shop}\n"
+    "spec: {podSelector: {matchLabels: {app: web}}, port: 8080}\n---\n"
+    "apiVersion: policy.linkerd.io/v1beta3\nkind: Server\nmetadata: {name: echo, namespace: shop}\n"
+    "spec: {podSelector: {matchLabels: {app: web}}, port: 9090}\n";
+
 static const char SERVICE[] =
     "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\nspec:\n  clusterIP: 10.96.0.10\n"
     "  selector: {app: web}\n  ports:\n  - {name: http, port: 80, targetPort: 8080}\n"
@@ -260,17 +266,31 @@ void mesh_start(struct mesh *mesh, bool without_controller)
     }
 }
 
+void mesh_restart_proxy(struct mesh *mesh, struct pod *pod)
+{
+    char name[32];
+
+    snprintf(name, sizeof(name), "web-%u", (unsigned)(pod - mesh->pods));
+    sim_proxy_stop(&pod->proxy);
+    pod->proxy = (struct sim_proxy){0};
+    if (!mesh->world.failure)
+        start_proxy(mesh, &pod->proxy, pod->host, "shop", name, "web");
+}
+
 static void abandon_all(struct mesh *mesh)
 {
     for (unsigned i = 0; i < mesh->exchange_count; i++)
         if (!mesh->exchanges[i].ended)
             exchange_abandon(&mesh->exchanges[i]);
+    for (unsigned i = 0; i < mesh->pod_count; i++) /* a server that never answers holds its half of a request for ever */
+        app_drop(&mesh->pods[i].app);
 }
 
 void mesh_end(struct mesh *mesh)
 {
     if (!mesh->world.failure) {
         net_heal_all(mesh->world.net);
+        net_give_up(mesh->world.net);
         abandon_all(mesh);
         world_run(&mesh->world, mesh->world.now_ns + REST_NS);
         check_rest(mesh);

@@ -43,6 +43,8 @@ struct scenario {
     void (*run)(struct mesh *mesh);
 };
 
+extern const char MESH_DENY[]; /* nobody may talk to the service */
+
 extern const struct scenario *const scenarios[]; /* ends with NULL */
 
 /* `pods` of them, each with a proxy where its bit is set. Seed and tracing are those that mesh->world has already. */
@@ -53,6 +55,9 @@ void mesh_some_meshed(struct mesh *mesh);
 void mesh_start(struct mesh *mesh, bool without_controller);
 /* Lets everything come to rest, checks that nothing is held, and takes it down. */
 void mesh_end(struct mesh *mesh);
+
+/* Ends it at once and starts another in its place. */
+void mesh_restart_proxy(struct mesh *mesh, struct pod *pod);
 
 /* The controller's view of the world as it should be now. */
 void mesh_publish(struct mesh *mesh);

@@ -509,6 +509,19 @@ void net_reset(struct net *net, struct host *host)
     }
 }
 
+void net_give_up(struct net *net)
+{
+    LIST_FOR_EACH (link, &net->all) {
+        struct sock *sock = CONTAINER_OF(link, struct sock, all);
+
+        if (!sock->mute || sock->dead)
+            continue;
+        receive_reset(sock);
+        if (sock->error)
+            sock->error = ETIMEDOUT;
+    }
+}
+
 void net_mute(struct net *net, struct host *host)
 {
     world_note(net->world, "mute all of %s", host->name);

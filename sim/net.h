@@ -39,6 +39,8 @@ void net_heal_all(struct net *net);
 void net_reset(struct net *net, struct host *host);
 /* Nothing of what is on or will be put on the host's present connections to others ever arrives, and nobody is told. */
 void net_mute(struct net *net, struct host *host);
+/* TCP's retransmissions come to their end, after a quarter of an hour: both ends of silenced connections are told. */
+void net_give_up(struct net *net);
 
 /* Told of every attempt to connect, where it goes after redirection. */
 typedef void (*net_dial_hook)(void *owner, struct process *from, struct addr to);

@@ -4,12 +4,6 @@
  */
 #include "sim/scenarios/scenarios.h"
 
-static const char DENY[] =
-    "apiVersion: policy.linkerd.io/v1beta3\nkind: Server\nmetadata: {name: http, namespace: shop}\n"
-    "spec: {podSelector: {matchLabels: {app: web}}, port: 8080}\n---\n"
-    "apiVersion: policy.linkerd.io/v1beta3\nkind: Server\nmetadata: {name: echo, namespace: shop}\n"
-    "spec: {podSelector: {matchLabels: {app: web}}, port: 9090}\n";
-
 static void expect(struct mesh *mesh, const struct exchange *exchange, unsigned status, const char *invariant)
 {
     if (exchange && exchange->ended && exchange->status != status)
@@ -46,7 +40,7 @@ static void run(struct mesh *mesh)
     expect(mesh, asked, 200, "what is allowed is answered");
     if (held && held->ended)
         world_fail(world, "an allowed connection goes on", "exchange %u: %s", held->number, held->error);
-    mesh->policies = DENY;
+    mesh->policies = MESH_DENY;
     mesh_publish(mesh);
     mesh_run(mesh, 1 * NS_PER_S);
     if (held && !held->ended)
