@@ -13,6 +13,8 @@ static void ask_something(struct mesh *mesh)
 
     if (world_one_in(world, 8))
         size = 0;
+    if (net_faults(world->net)->segment_max < 1000)
+        size /= 16; /* piece by piece: less of it */
     exchange = mesh_ask(mesh, kind, size, kind == EXCHANGE_BYTES ? 90 : 80);
 
     if (exchange)
