@@ -253,6 +253,7 @@ static void flush(struct task *task)
     if (conn->state > HTTP1_FLUSHING || conn->write_broken)
         return;
     r = io_write_chain(conn->stack, &conn->out);
+    conn->unflushed = r == -EAGAIN;
     if (r < 0 && r != -EAGAIN) {
         write_failed(conn);
         return;
@@ -384,7 +385,7 @@ static void run(struct task *task)
 
     if (conn->state == HTTP1_OPEN)
         work(conn);
-    if (conn->state == HTTP1_OPEN && ((!chain_empty(&conn->out) && conn->stack->writable) ||
+    if (conn->state == HTTP1_OPEN && (((!chain_empty(&conn->out) || conn->unflushed) && conn->stack->writable) ||
                                       (conn->shut_after && !conn->shut) || (conn->blocked && conn->starved)))
         http1_wake_flush(conn);
     if (conn->state != HTTP1_OPEN && conn->state != HTTP1_TOLD)

@@ -80,6 +80,7 @@ struct http1_conn {
     bool close_after : 1; /* the connection ends with this exchange */
     bool drain : 1;
     bool eof : 1;         /* the peer's end of stream, or an error, was read */
+    bool unflushed : 1;   /* a filter below (TLS) took bytes that are not with the kernel yet */
     bool write_broken : 1; /* nothing can be written any more */
     bool abort : 1;       /* the owner ended the exchange before its time */
     bool shut_after : 1;  /* half-close when `out` is empty */

@@ -239,6 +239,12 @@ static void discard_input(struct http2_conn *conn)
     conn->eof = true; /* a peer that goes on sending is not waited for */
 }
 
+/* Also what the filters below hold back: they take whole records and pass them on as the kernel lets them. */
+static bool all_sent(const struct http2_conn *conn)
+{
+    return chain_empty(&conn->out) && !conn->unflushed;
+}
+
 /* Writes once; room that came of it is told to streams, whose bytes leave in the next turn at the latest. */
 static void flush(struct task *task)
 {
@@ -246,6 +252,7 @@ static void flush(struct task *task)
     size_t before = conn->out.len;
     int r = conn->state == HTTP2_OPEN ? io_write_chain(conn->stack, &conn->out) : 0;
 
+    conn->unflushed = r == -EAGAIN;
     if (conn->read_again || (r < 0 && r != -EAGAIN))
         task_wake(conn->loop, &conn->run);
     if (conn->state != HTTP2_OPEN)
@@ -254,7 +261,7 @@ static void flush(struct task *task)
         (void)h2_out_drained(&conn->h2);
     if (r == 0 && !chain_empty(&conn->out))
         task_wake(conn->loop, &conn->run); /* on_writable produced more */
-    if (conn->h2.failed || (conn->drain != HTTP2_DRAIN_NO && chain_empty(&conn->out)))
+    if (conn->h2.failed || (conn->drain != HTTP2_DRAIN_NO && all_sent(conn)))
         task_wake(conn->loop, &conn->run);
 }
 
@@ -295,7 +302,7 @@ static void look_for_the_end(struct http2_conn *conn)
                                             conn->h2.error, conn->h2.detail});
     } else if (conn->eof || conn->stack->error) {
         http2_end(conn, reason_of_eof(conn));
-    } else if (conn->drain == HTTP2_DRAIN_LAST && streams_open(conn) == 0 && chain_empty(&conn->out)) {
+    } else if (conn->drain == HTTP2_DRAIN_LAST && streams_open(conn) == 0 && all_sent(conn)) {
         http2_end(conn, conn->why);
     }
 }
@@ -330,7 +337,7 @@ static void run(struct task *task)
         look_for_the_end(conn);
     if (conn->state != HTTP2_OPEN && conn->state != HTTP2_ENDED)
         finish(conn);
-    if (conn->state == HTTP2_OPEN && !chain_empty(&conn->out) && conn->stack->writable)
+    if (conn->state == HTTP2_OPEN && !all_sent(conn) && conn->stack->writable)
         flush_wake(conn->loop, &conn->flush);
     http2_set_upkeep(conn);
     if (!conn->is_server)

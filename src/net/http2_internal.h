@@ -44,6 +44,7 @@ struct http2_conn {
     uint8_t drain;       /* enum http2_drain */
     bool is_server;
     bool eof;            /* the peer's end of stream was read */
+    bool unflushed;      /* a filter below (TLS) took bytes that are not with the kernel yet */
     bool starved;        /* no page, for reading or for a stream's data: try again at starved_ns */
     bool read_again;     /* there was more than a turn's worth */
     bool trimmed;        /* holds nothing for speed */

@@ -540,6 +540,80 @@ static void test_shed(void **state)
     settle(&world);
 }
 
+/* A filter as TLS is one: what it took it may still hold, and says so only when it is told to flush. */
+struct hoard {
+    struct io io;
+    struct buffer bytes;
+    bool shut;
+};
+
+static ssize_t hoard_writev(struct io *io, const struct iovec *iov, int count)
+{
+    struct hoard *hoard = CONTAINER_OF(io, struct hoard, io);
+    size_t before = hoard->bytes.len;
+
+    for (int i = 0; i < count; i++)
+        assert_int_equal(buffer_add(&hoard->bytes, slice_of(iov[i].iov_base, iov[i].iov_len)), 0);
+    return (ssize_t)(hoard->bytes.len - before);
+}
+
+static int hoard_flush(struct io *io)
+{
+    struct hoard *hoard = CONTAINER_OF(io, struct hoard, io);
+    struct iovec iov = {hoard->bytes.data, hoard->bytes.len};
+
+    if (hoard->shut && hoard->bytes.len) {
+        io->stack->writable = false;
+        return -EAGAIN;
+    }
+    if (hoard->bytes.len)
+        assert_int_equal(io_pass_writev(io, &iov, 1), iov.iov_len);
+    buffer_clear(&hoard->bytes);
+    return 0;
+}
+
+static int hoard_shutdown(struct io *io)
+{
+    int r = hoard_flush(io);
+
+    return r < 0 ? r : io_pass_shutdown(io);
+}
+
+static void hoard_free(struct io *io)
+{
+    buffer_release(&CONTAINER_OF(io, struct hoard, io)->bytes);
+}
+
+static const struct io_ops hoard_ops = {.name = "hoard", .read = io_pass_read, .writev = hoard_writev, .flush = hoard_flush,
+                                        .shutdown = hoard_shutdown, .pending = io_pass_pending, .free = hoard_free};
+
+/* Room in the socket passes on what a filter holds, though the connection itself has nothing more to say. */
+static void test_filter_that_holds_back(void **state)
+{
+    for (int drained = 0; drained < 2; drained++) {
+        struct hoard hoard = {.io.ops = &hoard_ops, .shut = true};
+        struct party *party;
+
+        buffer_init(&hoard.bytes, (size_t)1 << 20);
+        io_push(&world.server.stack, &hoard.io);
+        party = request(&world, "GET", "/bytes/5000", true);
+        settle(&world);
+        assert_false(party->head_seen);
+        if (drained)
+            world.protocol->server_drain(world.server.server);
+        settle(&world);
+        assert_false(world.server.closed);
+        hoard.shut = false;
+        world.server.stack.writable = true;
+        world.server.stack.on_ready(&world.server.stack);
+        settle(&world);
+        assert_answer(party, 200, 5000);
+        release_both(party);
+        tear_down(state);
+        set_up(state);
+    }
+}
+
 /* Opened, and released, reset, or lost with the connection before the head was sent. */
 static void test_streams_without_a_head(void **state)
 {
@@ -728,6 +802,7 @@ int main(void)
         BOTH(test_connection_lost),
         BOTH(test_closed_while_idle),
         BOTH(test_shed),
+        BOTH(test_filter_that_holds_back),
         BOTH(test_streams_without_a_head),
         BOTH(test_no_pages),
         BOTH(test_few_pages),

@@ -278,8 +278,8 @@ static enum step_result no_endpoint_yet(struct request *request, enum why why, s
             return request_fail(request, reason, request->error);
         request->queue = gate;
         request->queue_until_ns = deadline;
-    } else if (why == WHY_TIMER && now >= request->queue_until_ns &&
-               failfast_expire(gate, now, &request->queue_until_ns, NULL)) {
+    } else if (failfast_expire(gate, now, &request->queue_until_ns, NULL)) {
+        /* Asked each time: a gate that was opened since begins to count now, not when the old time is over. */
         reason = request->reason != REASON_NONE ? request->reason : REASON_FAILFAST;
         return request_fail(request, wait->snapshot ? reason : REASON_DISCOVERY_UNAVAILABLE, request->error);
     }
@@ -369,9 +369,29 @@ enum step_result outbound_connect_failed(struct request *request, int error)
     return STEP_AGAIN;
 }
 
+/* RFC 9110 section 9.2.2. */
+static bool is_idempotent(struct slice method)
+{
+    static const char *const methods[] = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"};
+
+    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
+        if (slice_eq(method, slice_str(methods[i])))
+            return true;
+    return false;
+}
+
+/*
+ * Over HTTP/2 the peer says that it did not process the request. An HTTP/1 connection that ends without a byte may have been
+ * closed while it was idle, or by a server that had read the request and done what it asks for: nobody can tell.
+ */
+static bool may_send_again(const struct request *request)
+{
+    return request->pool->http2 || is_idempotent(request->head->method);
+}
+
 bool outbound_try_again(struct request *request, struct http_reset reset)
 {
-    if (reset.error != HTTP_ERROR_REFUSED || request->body_sent || request->tries >= TRIES_MAX)
+    if (reset.error != HTTP_ERROR_REFUSED || request->body_sent || request->tries >= TRIES_MAX || !may_send_again(request))
         return false;
     leave_endpoint(request);
     request->avoid = NULL; /* the endpoint is fine, its connection was not */

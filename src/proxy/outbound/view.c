@@ -208,10 +208,11 @@ void outbound_target_forgotten(struct lookup *lookup)
 /* Endpoints that were withdrawn get no new connections; what runs on them may end. */
 void outbound_endpoints_changed(struct lookup *lookup, void *old_snapshot)
 {
-    const struct endpoint_set *old = old_snapshot;
+    const struct endpoint_set *old = old_snapshot, *set = lookup->snapshot;
 
     for (size_t i = 0; old && i < old->count; i++)
         if (atomic_load_explicit(&old->slots[i].endpoint->withdrawn, memory_order_relaxed))
             pools_of_endpoint_removed(lookup->table->owner, old->slots[i].endpoint);
-    (void)failfast_ready(&lookup->watched->gate); /* a new set deserves a new try */
+    if (set && set->count)
+        (void)failfast_ready(&lookup->watched->gate); /* new endpoints deserve a new try; that there are none is no news */
 }

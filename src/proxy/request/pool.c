@@ -160,8 +160,8 @@ static int begin_http(struct pool_conn *conn)
     return r;
 }
 
-/* HTTP/2: all who wait counted on this one dial. HTTP/1: the one who waits longest. */
-static void fail_waiters(struct pool *pool, enum reason reason, int error)
+/* All, or the one who waits longest. */
+static void fail_waiters(struct pool *pool, bool all, enum reason reason, int error)
 {
     LIST_FOR_EACH (link, &pool->waiters) {
         struct pool_waiter *waiter = CONTAINER_OF(link, struct pool_waiter, link);
@@ -171,7 +171,7 @@ static void fail_waiters(struct pool *pool, enum reason reason, int error)
         waiter->reason = reason;
         waiter->error = error;
         task_wake(pool->worker->loop, waiter->task);
-        if (!pool->http2)
+        if (!all)
             return;
     }
 }
@@ -195,7 +195,8 @@ static void dialled(struct dial *dial, bool ok)
         (pool->http2 ? http2_client_ready : http1_client_ready)(conn->http);
         return;
     }
-    fail_waiters(pool, ok ? REASON_OUT_OF_MEMORY : dial->reason, ok ? -ENOMEM : dial->error);
+    /* HTTP/2: all who wait counted on this one dial. */
+    fail_waiters(pool, pool->http2, ok ? REASON_OUT_OF_MEMORY : dial->reason, ok ? -ENOMEM : dial->error);
     drop(conn);
 }
 
@@ -221,7 +222,7 @@ static int connect_one(struct pool *pool)
     series_tcp_counts(pool->series, &options);
     r = dial_start(&conn->dial, pool->worker->loop, &conn->io, &options, dialled);
     if (r < 0) {
-        fail_waiters(pool, conn->dial.reason, r);
+        fail_waiters(pool, pool->http2, conn->dial.reason, r);
         free(conn);
         return r;
     }
@@ -421,11 +422,14 @@ int pool_open(struct pool *pool, struct pool_waiter *waiter, struct task *task, 
 
     if (waiter->reason != REASON_NONE) {
         stop_waiting(pool, waiter);
+        wake_waiter(pool); /* a dial has ended: the next sees to it that there are enough */
         return waiter->error;
     }
     r = (pool->http2 ? open_http2 : open_http1)(pool, arena, events, owner, ret_stream);
     if (r != -EAGAIN) {
         stop_waiting(pool, waiter);
+        if (!list_empty(&pool->idle))
+            wake_waiter(pool); /* more than one became idle before the first of those who wait ran */
         return r;
     }
     if (pool->removed) {
@@ -507,7 +511,7 @@ void pools_of_endpoint_removed(struct worker *worker, struct endpoint *endpoint)
             list_push(&pool->busy, &conn->link);
             drop(conn);
         }
-        fail_waiters(pool, REASON_CONNECT_FAILED, -ESTALE);
+        fail_waiters(pool, true, REASON_CONNECT_FAILED, -ESTALE);
         if (pool->http2)
             LIST_FOR_EACH (busy, &pool->busy) {
                 struct pool_conn *conn = CONTAINER_OF(busy, struct pool_conn, link);

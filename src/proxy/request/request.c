@@ -55,8 +55,8 @@ static void release_parts(struct request *request)
     outbound_endpoint_done(request);
     outbound_view_unref(request->view);
     inbound_policy_unref(request->in_policy);
-    if (request->counted_in_flight)
-        atomic_fetch_sub_explicit(&worker->proxy->in_flight[request->conn->direction], 1, memory_order_relaxed);
+    if (request->counted_in)
+        atomic_fetch_sub_explicit(request->counted_in, 1, memory_order_relaxed);
 }
 
 static void dispose(struct task *task)
@@ -159,8 +159,8 @@ struct arena *request_begin(struct conn *conn, struct http_stream *stream)
     stream->events = &server_events;
     stream->owner = request;
     walker_init(&request->walker, conn->direction == DIRECTION_INBOUND ? inbound_request_path : outbound_request_path, finished);
-    request->counted_in_flight = true;
-    if (atomic_fetch_add_explicit(&proxy->in_flight[conn->direction], 1, memory_order_relaxed) >= config->max_in_flight)
+    request->counted_in = &proxy->in_flight[conn->direction];
+    if (atomic_fetch_add_explicit(request->counted_in, 1, memory_order_relaxed) >= config->max_in_flight)
         request->reason = REASON_LOAD_SHED; /* answered when the head is there */
     return &request->arena;
 }
@@ -365,7 +365,10 @@ static void on_server_reset(struct http_stream *stream, struct http_reset reset)
     request->reason = REASON_CLIENT_GONE;
     request->server->ops->release(request->server);
     request->server = NULL;
-    walk_cancel(&request->walker);
+    if (request->walker.walking)
+        end(request); /* told inside the step that let more arrive, which looks at request->ended */
+    else
+        walk_cancel(&request->walker);
 }
 
 static const struct http_stream_events server_events = {

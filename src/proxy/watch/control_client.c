@@ -94,6 +94,7 @@ static void dialled(struct dial *dial, bool ok)
         .connection_window = LIMIT_H2_CONNECTION_WINDOW,
         .ping_interval_ns = PING_INTERVAL_NS,
         .ping_timeout_ns = PING_TIMEOUT_NS,
+        .ping_while_idle = true, /* else the first destination after a quiet time would meet a path that is dead */
     };
     struct control_client *client = CONTAINER_OF(dial, struct control_client, dial);
     char text[ADDR_TEXT_MAX];

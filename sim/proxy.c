@@ -1,0 +1,206 @@
+#include "sim/proxy.h"
+
+#include <stdarg.h>
+#include <unistd.h>
+
+#include "base/duration.h"
+#include "event/log.h"
+#include "net/resolver.h"
+#include "proxy/series.h"
+#include "proxy/watch/control_metrics.h"
+#include "sim/tls_plain.h"
+
+#define MUST(what)                                                                              \
+    do {                                                                                        \
+        if (!(what)) {                                                                          \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what);                          \
+            abort();                                                                            \
+        }                                                                                       \
+    } while (0)
+
+enum { CONTROL_PAGES = 4096 };
+
+void sim_proxy_set(struct sim_proxy *proxy, const char *name, const char *format, ...)
+{
+    char *value = proxy->text + proxy->text_len;
+    va_list args;
+
+    va_start(args, format);
+    proxy->text_len += (size_t)vsnprintf(value, sizeof(proxy->text) - proxy->text_len, format, args) + 1;
+    va_end(args);
+    MUST(proxy->text_len < sizeof(proxy->text) && proxy->variable_count < PROXY_VARIABLES_MAX);
+    proxy->variables[proxy->variable_count].name = name;
+    proxy->variables[proxy->variable_count++].value = value;
+}
+
+static const char *look_up(void *owner, const char *name)
+{
+    struct sim_proxy *proxy = owner;
+
+    for (unsigned i = 0; i < proxy->variable_count; i++)
+        if (strcmp(proxy->variables[i].name, name) == 0)
+            return proxy->variables[i].value;
+    return NULL;
+}
+
+static void read_config(struct sim_proxy *proxy, const char *identity)
+{
+    struct buffer problems, warnings;
+
+    sim_proxy_set(proxy, "LINKERD2_PROXY_IDENTITY_LOCAL_NAME", "%s", identity);
+    sim_proxy_set(proxy, "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS", "given");
+    sim_proxy_set(proxy, "LINKERD2_PROXY_IDENTITY_TOKEN_FILE", "given");
+    sim_proxy_set(proxy, "LINKERD2_PROXY_IDENTITY_DIR", "given");
+    sim_proxy_set(proxy, "LINKERD2_PROXY_IDENTITY_SVC_ADDR", "127.0.0.1:8080");
+    buffer_init(&problems, 65536);
+    buffer_init(&warnings, 65536);
+    if (config_read(look_up, proxy, 4, &problems, &warnings, &proxy->proxy.config) < 0) {
+        fprintf(stderr, "%.*s", SLICE_ARGS(buffer_slice(&problems)));
+        abort();
+    }
+    buffer_release(&problems);
+    buffer_release(&warnings);
+}
+
+static void *ref_credentials(void *credentials)
+{
+    return tls_credentials_ref(credentials);
+}
+
+static void init_shared(struct sim_proxy *sim)
+{
+    struct proxy *proxy = &sim->proxy;
+    const struct config *config = &proxy->config;
+    uint64_t secret;
+
+    MUST(log_new(proxy->sys, STDOUT_FILENO, config->log_format, config->log_filter, &proxy->log) == 0);
+    proxy->started_wall_ns = proxy->sys->ops->wall(proxy->sys);
+    proxy->sys->ops->random(proxy->sys, &secret, sizeof(secret));
+    metrics_init(&proxy->metrics, LIMIT_METRIC_SERIES, config->metrics_retain_ns, secret);
+    MUST(series_register(proxy) == 0 && control_metrics_register(proxy) == 0);
+    directory_init(&proxy->directory, proxy->sys);
+    proxy->directory.failfast_ns = config->outbound.http_failfast_ns;
+    proxy->directory.queue_capacity = config->outbound.http_queue;
+    streams_register(&proxy->directory);
+    cell_init(&proxy->credentials, ref_credentials, tls_credentials_unref);
+    proxy->workers = calloc(config->workers, sizeof(struct worker));
+    MUST(proxy->workers && loop_init(&sim->loop, proxy->sys, CONTROL_PAGES) == 0);
+}
+
+static void open_listener(struct sim_proxy *sim, enum direction direction, struct addr addr)
+{
+    struct listening *listening = &sim->listening[sim->listening_count++];
+
+    listening->fd = sim->proxy.sys->ops->listen(sim->proxy.sys, addr, 0);
+    MUST(listening->fd >= 0);
+    listening->direction = direction;
+    listening->addr = addr;
+}
+
+static void start_clients(struct sim_proxy *sim)
+{
+    struct proxy *proxy = &sim->proxy;
+    const struct config *config = &proxy->config;
+
+    MUST(resolver_dns_new(&sim->loop, 0, 0, &sim->resolver) == 0 && control_metrics_new(proxy, &sim->metrics) == 0);
+    MUST(control_client_init(&sim->destination, "destination", &config->destination, config, &sim->loop, proxy->log,
+                             sim->resolver, &sim->tls, sim->metrics) == 0);
+    MUST(control_client_init(&sim->policy, "policy", &config->policy, config, &sim->loop, proxy->log, sim->resolver,
+                             &sim->tls, sim->metrics) == 0);
+    MUST(streams_init(&sim->streams, proxy, &sim->loop, &sim->destination, &sim->policy) == 0);
+}
+
+static void certify(struct sim_proxy *sim, const char *identity)
+{
+    sim->credentials = plain_credentials_new(identity);
+    MUST(tls_context_new(sim->proxy.sys, sim->credentials, &sim->tls) == 0);
+    cell_publish(&sim->proxy.credentials, tls_credentials_ref(sim->credentials));
+}
+
+void sim_proxy_start(struct sim_proxy *sim, struct host *host, const char *identity)
+{
+    sim->process = host_process(host, "proxy", true);
+    sim->proxy.sys = &sim->process->sys;
+    host->inbound_port = 4143;
+    host->outbound_port = 4140;
+    read_config(sim, identity);
+    init_shared(sim);
+    world_add_loop(host->world, &sim->turned, &sim->loop, "control");
+    open_listener(sim, DIRECTION_INBOUND, sim->proxy.config.inbound.listen[0]);
+    open_listener(sim, DIRECTION_OUTBOUND, sim->proxy.config.outbound.listen[0]);
+    certify(sim, identity);
+    start_clients(sim);
+    streams_start(&sim->streams);
+    for (; sim->running < sim->proxy.config.workers; sim->running++)
+        MUST(worker_start(&sim->proxy.workers[sim->running], &sim->proxy, sim->running, sim->listening,
+                          sim->listening_count) == 0);
+}
+
+void sim_proxy_drain(struct sim_proxy *sim, enum drain_state state)
+{
+    world_note(sim->process->host->world, "drain %s: %d", sim->process->host->name, (int)state);
+    atomic_store_explicit(&sim->proxy.drain, state, memory_order_release);
+    for (unsigned i = 0; i < sim->running; i++)
+        worker_wake_drain(&sim->proxy.workers[i]);
+}
+
+unsigned sim_proxy_open(const struct sim_proxy *sim)
+{
+    unsigned open = 0;
+
+    for (unsigned i = 0; i < sim->running; i++)
+        open += atomic_load_explicit(&sim->proxy.workers[i].open, memory_order_relaxed);
+    return open;
+}
+
+static bool is_turned(struct world *world, const struct loop *loop)
+{
+    LIST_FOR_EACH (link, &world->loops)
+        if (CONTAINER_OF(link, struct world_loop, link)->loop == loop)
+            return true;
+    return false;
+}
+
+static void join_workers(struct sim_proxy *sim)
+{
+    struct world *world = sim->process->host->world;
+
+    for (unsigned i = 0; i < sim->running; i++) {
+        for (int turns = 0; is_turned(world, &sim->proxy.workers[i].thread.loop); turns++) {
+            MUST(turns < 1000);
+            world->failure = NULL; /* it ends, whatever else was found */
+            world_run(world, world->now_ns + 10 * NS_PER_MS);
+        }
+        worker_join(&sim->proxy.workers[i]);
+    }
+}
+
+void sim_proxy_stop(struct sim_proxy *sim)
+{
+    struct proxy *proxy = &sim->proxy;
+    const char *failure = sim->process->host->world->failure;
+
+    sim_proxy_drain(sim, DRAIN_NOW);
+    join_workers(sim);
+    sim->process->host->world->failure = failure;
+    for (unsigned i = 0; i < sim->listening_count; i++)
+        proxy->sys->ops->close(proxy->sys, sim->listening[i].fd, false);
+    streams_release(&sim->streams);
+    control_client_release(&sim->destination);
+    control_client_release(&sim->policy);
+    control_metrics_free(sim->metrics);
+    resolver_free(sim->resolver);
+    loop_turn(&sim->loop, 0); /* disposals */
+    world_remove_loop(&sim->turned);
+    loop_release(&sim->loop);
+    tls_context_unref(sim->tls);
+    tls_credentials_unref(sim->credentials);
+    cell_release(&proxy->credentials);
+    directory_release(&proxy->directory);
+    metrics_release(&proxy->metrics);
+    free(proxy->workers);
+    log_free(proxy->log);
+    config_release(&proxy->config);
+    sim->running = 0;
+    sim->process = NULL;
+}

@@ -1,0 +1,44 @@
+/*
+ * A whole proxy in the world: the code of src/proxy/ but for main.c, whose part is here: what it makes, in which order,
+ * and how it drains. Its identity is given, not certified.
+ */
+#pragma once
+
+#include "proxy/proxy.h"
+#include "proxy/watch/control_client.h"
+#include "proxy/watch/streams.h"
+#include "proxy/worker.h"
+#include "sim/world.h"
+
+enum { PROXY_VARIABLES_MAX = 40 };
+
+struct sim_proxy {
+    struct proxy proxy;
+    struct process *process;
+    struct loop loop;
+    struct world_loop turned;
+    struct resolver *resolver;
+    struct control_metrics *metrics;
+    struct control_client destination, policy;
+    struct streams streams;
+    struct tls_credentials *credentials;
+    struct tls_context *tls;
+    struct listening listening[LISTENERS_MAX];
+    unsigned listening_count, running;
+    char text[8192]; /* of the variables */
+    size_t text_len;
+    struct {
+        const char *name, *value;
+    } variables[PROXY_VARIABLES_MAX];
+    unsigned variable_count;
+};
+
+/* Sets a variable of its environment, before sim_proxy_start(). */
+void sim_proxy_set(struct sim_proxy *proxy, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* On the host, whose traffic is redirected from now on. `identity` names the workload. */
+void sim_proxy_start(struct sim_proxy *proxy, struct host *host, const char *identity);
+/* As on SIGTERM. */
+void sim_proxy_drain(struct sim_proxy *proxy, enum drain_state state);
+unsigned sim_proxy_open(const struct sim_proxy *proxy);
+/* Ends it; the world runs until its threads have ended. Everything it holds must come back. */
+void sim_proxy_stop(struct sim_proxy *proxy);
