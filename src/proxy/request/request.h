@@ -53,7 +53,6 @@ struct request {
     bool response_end;
     bool tunnel;                /* after 101, or a 2xx to CONNECT */
     bool ended;
-    bool counted_in_flight;
     uint16_t status;            /* of the response; 0 before */
     int grpc_status;            /* -1: none seen */
     enum reason reason;         /* of an error of our own */
