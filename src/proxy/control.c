@@ -11,6 +11,7 @@
 #include "proxy/listeners.h"
 #include "proxy/series.h"
 #include "proxy/shutdown.h"
+#include "proxy/takeover.h"
 #include "proxy/watch/certifier.h"
 #include "proxy/watch/control_metrics.h"
 #include "proxy/watch/streams.h"
@@ -24,6 +25,7 @@ struct control {
     struct signals signals;
     struct listeners listeners;
     struct shutdown shutdown;
+    struct takeover takeover;
     struct resolver *resolver;
     struct control_metrics *metrics;
     struct certifier certifier;
@@ -158,6 +160,7 @@ static void begin_serving(struct control *control)
     }
     control->serving = true;
     log_line(proxy->log, LOG_INFO, "start", "ready");
+    takeover_ready(&control->takeover);
 }
 
 static void on_certified(struct certifier *certifier)
@@ -221,13 +224,44 @@ static int start_identity(struct control *control)
     return 0;
 }
 
-static int start_admin(struct control *control)
+static void begin_admin(void *owner)
 {
-    int fd = listeners_take_admin(&control->listeners);
-    int r = admin_new(&control->proxy, &control->loop, fd, is_ready, told_by_admin, control, &control->admin);
+    struct control *control = owner;
+    struct proxy *proxy = &control->proxy;
+    int fd = listeners_admin(&control->listeners);
+    int r = fd < 0 ? fd : admin_new(proxy, &control->loop, fd, is_ready, told_by_admin, control, &control->admin);
+
+    if (r == 0)
+        return;
+    if (fd >= 0)
+        proxy->sys->ops->close(proxy->sys, fd, false);
+    log_line(proxy->log, LOG_ERROR, "admin", "no admin port: %s", strerror(-r));
+    control->status = EXIT_START;
+    shutdown_now(&control->shutdown);
+}
+
+static void hand_over(void *owner)
+{
+    struct control *control = owner;
+
+    admin_free(control->admin);
+    control->admin = NULL;
+    shutdown_hand_over(&control->shutdown);
+}
+
+static const struct takeover_events takeover_events = {.begin_admin = begin_admin, .hand_over = hand_over};
+
+/* Those of the proxy that runs, where there is one that hands them on, or new ones. */
+static int get_listeners(struct control *control)
+{
+    struct proxy *proxy = &control->proxy;
+    struct listeners inherited;
+    int r = takeover_ask(&control->takeover, &inherited);
 
     if (r < 0)
-        control->proxy.sys->ops->close(control->proxy.sys, fd, false);
+        return r;
+    r = listeners_open(&control->listeners, &proxy->config, proxy->sys, proxy->log, &inherited);
+    listeners_close(&inherited, proxy->sys);
     return r;
 }
 
@@ -235,15 +269,15 @@ int control_start(struct control *control)
 {
     static const int numbers[] = {SIGTERM, SIGINT, 0};
     struct proxy *proxy = &control->proxy;
-    int r;
+    int r = shutdown_init(&control->shutdown, proxy, &control->loop, &control->listeners);
 
-    if (listeners_open(&control->listeners, &proxy->config, proxy->sys, proxy->log, NULL) < 0)
-        return EXIT_START;
-    r = shutdown_init(&control->shutdown, proxy, &control->loop, &control->listeners);
+    takeover_init(&control->takeover, proxy, &control->loop, &control->listeners, &takeover_events, control);
+    if (r == 0 && get_listeners(control) < 0)
+        return EXIT_START; /* the log says why */
     if (r == 0)
         r = signals_start(&control->signals, &control->loop, numbers, on_signal);
     if (r == 0)
-        r = start_admin(control);
+        r = takeover_begin(&control->takeover);
     if (r < 0) {
         log_line(proxy->log, LOG_ERROR, "start", "%s", strerror(-r));
         return EXIT_START;
@@ -273,6 +307,7 @@ void control_free(struct control *control)
     for (unsigned i = 0; i < proxy->workers_running; i++)
         worker_join(&proxy->workers[i]);
     admin_free(control->admin);
+    takeover_release(&control->takeover);
     signals_stop(&control->signals);
     shutdown_release(&control->shutdown);
     listeners_close(&control->listeners, proxy->sys);

@@ -1,6 +1,7 @@
 #include "proxy/listeners.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "event/log.h"
@@ -68,17 +69,15 @@ int listeners_open(struct listeners *listeners, const struct config *config, str
     return 0;
 }
 
-int listeners_take_admin(struct listeners *listeners)
+int listeners_admin(const struct listeners *listeners)
 {
-    for (unsigned i = 0; i < listeners->count; i++) {
-        int fd = listeners->items[i].fd;
-
+    for (unsigned i = 0; i < listeners->count; i++)
         if (listeners->items[i].role == LISTENER_ADMIN) {
-            listeners->items[i].fd = -1;
-            return fd;
+            int fd = fcntl(listeners->items[i].fd, F_DUPFD_CLOEXEC, 3);
+
+            return fd < 0 ? -errno : fd;
         }
-    }
-    return -1;
+    return -ENOENT;
 }
 
 void listeners_close(struct listeners *listeners, struct sys *sys)

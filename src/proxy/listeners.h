@@ -32,7 +32,7 @@ struct listeners {
  */
 int listeners_open(struct listeners *listeners, const struct config *config, struct sys *sys, struct log *log,
                    struct listeners *inherited);
-/* The descriptor, which is the caller's from now on. */
-int listeners_take_admin(struct listeners *listeners);
+/* A duplicate of the admin port's descriptor, which is the caller's, or a negative errno. */
+int listeners_admin(const struct listeners *listeners);
 /* Nobody watches them any more. Allowed twice. */
 void listeners_close(struct listeners *listeners, struct sys *sys);
