@@ -53,6 +53,7 @@ def test_http1_over_mtls(pair, folder):
     assert "l5d-orig-proto" not in answer
     metrics = pair.web.metrics()
     assert re.search(r'request_total\{direction="inbound".*tls="true",client_id="client\.default', metrics), metrics
+    assert re.search(r'tcp_open_total\{direction="inbound",peer="src".*client_id="client\.default', metrics), metrics
 
 
 def test_plain_endpoint(pair, folder):
