@@ -175,9 +175,10 @@ def test_a_proxy_that_is_killed_while_idle(shop):
     clients = Clients(shop)
     clients.until(lambda: all(replica.used() > 0 for replica in replicas), "both used")
     clients.end()  # connections between the proxies stay, idle
+    refused_before = refused(replicas[0].pod.host)
     replicas[0].pod.proxy.kill(signal.SIGKILL)
     replicas[0].pod.proxy.process.wait()
-    before, refused_before = replicas[1].used(), refused(replicas[0].pod.host)
+    before = replicas[1].used()
     client = H2Client(shop.connect)
     for _ in range(50):
         assert client.ask(["/bytes/10"]) == [(200, 10)]
