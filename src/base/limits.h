@@ -52,6 +52,7 @@ enum {
     LIMIT_METRIC_LABEL = 512,            /* bytes of a label value; longer ones are cut */
     LIMIT_METRIC_LABEL_NAME = 128,       /* bytes of a label name made from outside text */
     LIMIT_METRIC_LABELS = 8192,          /* bytes of the labels of one series */
+    LIMIT_PROC_TCP = 1024 * 1024,        /* bytes of the table of listening sockets that a drain reads */
     LIMIT_SUBSCRIBER_QUEUE = 100,        /* updates waiting for one control-plane subscriber */
 
     /* Identity and TLS */

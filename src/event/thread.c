@@ -37,5 +37,9 @@ int thread_start(struct thread *thread)
 void thread_join(struct thread *thread)
 {
     pthread_join(thread->id, NULL);
+}
+
+void thread_release(struct thread *thread)
+{
     loop_release(&thread->loop);
 }

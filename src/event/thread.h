@@ -21,5 +21,7 @@ struct thread {
 int thread_prepare(struct thread *thread, struct sys *sys, size_t max_pages);
 /* Starts it. 0 or a negative errno; the loop stays the caller's to release then. */
 int thread_start(struct thread *thread);
-/* Waits until the thread has ended by loop_stop() in it. */
+/* Waits until the thread has ended by loop_stop() in it. Its loop is still there, for wakers to be released. */
 void thread_join(struct thread *thread);
+/* Gives the loop back, after the join, or when the thread was never started. */
+void thread_release(struct thread *thread);

@@ -78,6 +78,7 @@ static void test_waker_from_two_threads(void **state)
     atomic_fetch_add(&woken.asked, 1);
     waker_wake(&woken.waker);
     thread_join(&woken.thread);
+    thread_release(&woken.thread);
     assert_true(woken.started && woken.finished);
     assert_int_equal(woken.done, 2 * WAKES + 1);
     assert_true(woken.runs <= 2 * WAKES + 1);
@@ -100,6 +101,7 @@ static void test_start_that_fails(void **state)
     assert_int_equal(thread_prepare(&woken.thread, sys_linux(), 16), 0);
     assert_int_equal(thread_start(&woken.thread), 0);
     thread_join(&woken.thread);
+    thread_release(&woken.thread);
     assert_int_equal(woken.thread.result, -ENOENT);
     assert_true(woken.finished);
 }
@@ -233,6 +235,7 @@ static void test_cell_across_threads(void **state)
     }
     for (int i = 0; i < READERS; i++) {
         thread_join(&readers[i].thread);
+        thread_release(&readers[i].thread);
         assert_true(readers[i].in_order);
         assert_int_equal(readers[i].last, PUBLICATIONS);
         assert_true(readers[i].takes <= PUBLICATIONS);

@@ -39,6 +39,11 @@ void http1_server_ready(struct http_server *server); /* the stack's readiness ch
 /* Ends after the response that is running, at once when idle. */
 void http1_server_drain(struct http_server *server);
 /*
+ * The next answer says Connection: close and is the last. An idle connection stays open for it, so that a request that is on its
+ * way is not lost; the drain ends those that never come.
+ */
+void http1_server_announce_end(struct http_server *server);
+/*
  * Frees it; a stream that runs gets on_reset (HTTP_ERROR_CLOSED), inside this call, and is gone after it, released or
  * not. Not from inside its own events: from a task or disposal. NULL is allowed. So for all four *_free().
  */

@@ -1,5 +1,6 @@
 /* HTTP/1 byte by byte: our server against scripted clients, our client against scripted servers. */
 #include "net/conn_world.h"
+#include "net/http1_conn.h"
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -420,6 +421,18 @@ static void test_drain_reads_first(void **state)
     assert_true(got.len == 0 || slice_starts(buffer_slice(&got), SLICE_LIT("HTTP/1.1 200 OK\r\nConnection: close\r\n")));
 }
 
+/* An announced end is said with the next answer; until then an idle connection stays. */
+static void test_announced_end(void **state)
+{
+    say("GET /status/200 HTTP/1.1\r\n" HOST "\r\n");
+    assert_heard("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false);
+    http1_server_announce_end(world.server.server);
+    pass(&world, 50 * NS_PER_S);
+    assert_false(world.server.closed);
+    say("GET /status/200 HTTP/1.1\r\n" HOST "\r\n");
+    assert_heard("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", true);
+}
+
 /* Heads of every size up to the limit pass, larger ones are refused with the right status. */
 static void test_large_heads(void **state)
 {
@@ -741,7 +754,7 @@ int main(void)
         SERVER(test_exchanges),   SERVER(test_refusals),     SERVER(test_pipelining), SERVER(test_pipelining_is_bounded),
         SERVER(test_expect),      SERVER(test_unread_bodies), SERVER(test_tunnels),   SERVER(test_upgrades),
         SERVER(test_timeouts),    SERVER(test_half_closed_clients), SERVER(test_large_heads), SERVER(test_clients_that_vanish),
-        SERVER(test_drain_reads_first), SERVER(test_owner_closes),
+        SERVER(test_drain_reads_first), SERVER(test_announced_end), SERVER(test_owner_closes),
         CLIENT(test_requests),    CLIENT(test_closing_servers), CLIENT(test_lost_requests), CLIENT(test_bad_servers),
         CLIENT(test_too_many_interims), CLIENT(test_early_answers), CLIENT(test_client_tunnels),
     };

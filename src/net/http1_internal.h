@@ -79,6 +79,7 @@ struct http1_conn {
     bool resumed : 1;     /* the owner resumed inside its own on_data */
     bool close_after : 1; /* the connection ends with this exchange */
     bool drain : 1;
+    bool announce : 1; /* the next answer says Connection: close */
     bool eof : 1;         /* the peer's end of stream, or an error, was read */
     bool unflushed : 1;   /* a filter below (TLS) took bytes that are not with the kernel yet */
     bool write_broken : 1; /* nothing can be written any more */

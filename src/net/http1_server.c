@@ -55,7 +55,7 @@ static void begin(struct http1_conn *conn, struct slice bytes, struct http_head 
     conn->expects = framing->expect_continue;
     conn->old_client = head->version == HTTP_1_0;
     conn->keep_old = conn->old_client && framing->keep_alive;
-    conn->close_after = conn->drain || !framing->keep_alive;
+    conn->close_after = conn->drain || conn->announce || !framing->keep_alive;
     conn->head_begun = false;
     conn->server.streams = 1;
     conn->server.requests++;
@@ -248,7 +248,7 @@ int http1_server_send_head(struct http1_conn *conn, const struct http_head *give
     if (r < 0)
         return r;
     /* A client that still waits for 100 may or may not send its body: nobody can tell where the next request begins. */
-    if (says_close(given) || conn->drain || (conn->expects && conn->rx != HTTP1_RX_DONE))
+    if (says_close(given) || conn->drain || conn->announce || (conn->expects && conn->rx != HTTP1_RX_DONE))
         conn->close_after = true;
     framing.close = conn->close_after && framing.body != HTTP1_BODY_TUNNEL;
     framing.keep_alive = !conn->close_after && conn->keep_old;
@@ -298,6 +298,11 @@ void http1_server_drain(struct http_server *server)
 
     conn->drain = true;
     task_wake(conn->loop, &conn->run);
+}
+
+void http1_server_announce_end(struct http_server *server)
+{
+    conn_of(server)->announce = true;
 }
 
 void http1_server_free(struct http_server *server)

@@ -351,10 +351,14 @@ int http_admin_new(struct loop *loop, struct addr addr, const struct admin_page 
 
 void http_admin_free(struct http_admin *admin)
 {
+    int fd;
+
     if (!admin)
         return;
     LIST_FOR_EACH (link, &admin->conns)
         free_conn(CONTAINER_OF(link, struct admin_conn, link));
-    watch_close(admin->loop, &admin->watch, false);
+    fd = admin->watch.fd;
+    watch_stop(admin->loop, &admin->watch); /* another process may share the listener, so that a close alone does not end the watch */
+    admin->loop->sys->ops->close(admin->loop->sys, fd, false);
     free(admin);
 }

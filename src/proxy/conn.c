@@ -137,10 +137,29 @@ static void dispose(struct task *task)
     free(conn);
 }
 
-void conn_abort(struct conn *conn, enum reason reason)
+/* Nobody loses anything by the end of a connection on which nothing runs: it is closed, not reset. */
+static void end_now(struct conn *conn)
 {
     if (conn->walker.over)
         return;
-    conn->reason = reason;
+    if (!conn->http || conn->http->streams)
+        conn->reason = REASON_SHUTTING_DOWN;
     walk_cancel(&conn->walker);
+}
+
+/*
+ * HTTP/2 says so at once, which loses no request. HTTP/1 can say so only with an answer: an idle connection waits for the
+ * next request, since one may be on its way. When the application that would answer is gone there is nothing to wait for;
+ * what the application itself has open towards others is its own to end.
+ */
+void conn_drain(struct conn *conn)
+{
+    bool app_gone = conn->worker->draining >= DRAIN_LAST && conn->direction == DIRECTION_INBOUND;
+
+    if (conn->worker->draining == DRAIN_NOW)
+        end_now(conn);
+    else if (conn->http && conn->http->http2)
+        http2_server_drain(conn->http);
+    else if (conn->http)
+        (app_gone ? http1_server_drain : http1_server_announce_end)(conn->http);
 }

@@ -109,8 +109,8 @@ void conn_wake(struct conn *conn, enum why why);
 enum step_result conn_fail(struct conn *conn, enum reason reason, int error);
 /* For steps that wait: by when (absolute). */
 void conn_deadline(struct conn *conn, int64_t at_ns);
-/* From outside: the drain, the end of the process. */
-void conn_abort(struct conn *conn, enum reason reason);
+/* From outside: the drain of the worker is in a further state. What is open then is told so, or ended. */
+void conn_drain(struct conn *conn);
 
 /* Closes the side towards the application or endpoint and frees conn->forward. */
 void conn_forward_free(struct conn *conn);

@@ -90,6 +90,7 @@ enum step_result connect_app(struct walker *walker, enum why why)
         return STEP_WAIT;
     if (dial->reason != REASON_NONE)
         return conn_fail(conn, reason_of_app(conn, dial->reason), dial->error);
+    app_ports_use(&conn->worker->proxy->app_ports, conn->dst.port);
     series_tcp_opened(conn->forward->series);
     conn->forward->taken = true;
     return STEP_NEXT;

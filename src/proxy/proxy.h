@@ -1,5 +1,5 @@
 /*
- * The whole proxy: what its threads share. Made by main.c before any thread
+ * The whole proxy: what its threads share. Made by control.c before any thread
  * starts and unchanged after, except for what is said to be atomic or a cell.
  *
  * One control thread (the process's first) talks to the control plane, answers
@@ -11,6 +11,7 @@
 
 #include "event/cell.h"
 #include "mesh/metrics.h"
+#include "proxy/app_ports.h"
 #include "proxy/config.h"
 #include "proxy/watch/directory.h"
 
@@ -19,8 +20,9 @@ struct log;
 
 enum drain_state {
     DRAIN_NONE,
-    DRAIN_GENTLY, /* say so, serve on, end when nothing is left or the grace period is over */
-    DRAIN_NOW,    /* the second signal, or the end of the grace period */
+    DRAIN_GENTLY, /* say so, and serve on */
+    DRAIN_LAST,   /* the application has ended: what is idle ends too */
+    DRAIN_NOW,    /* drained, told twice, or the grace period is over */
 };
 
 struct proxy {
@@ -32,8 +34,11 @@ struct proxy {
     struct directory directory;
     struct cell credentials;           /* struct tls_credentials; empty until the first certificate */
     struct worker *workers;            /* config.workers of them */
+    unsigned workers_running;          /* of them; the control thread's */
     int64_t started_wall_ns;
-    _Atomic(enum drain_state) drain;
+    _Atomic(enum drain_state) drain;   /* goes forward only */
+    _Atomic(bool) handed_over;         /* a successor accepts: the workers stop to */
+    struct app_ports app_ports;
     _Atomic(uint32_t) in_flight[2];    /* requests, inbound and outbound */
     _Atomic(uint64_t) accepts_refused; /* for want of descriptors or memory */
 };

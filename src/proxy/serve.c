@@ -66,8 +66,9 @@ static int start(struct conn *conn)
     if (r < 0)
         return r;
     (conn->http->http2 ? http2_server_ready : http1_server_ready)(conn->http); /* what lies there already */
-    if (conn->worker->draining != DRAIN_NONE)
-        (conn->http->http2 ? http2_server_drain : http1_server_drain)(conn->http);
+    /* A newcomer over HTTP/2 is not sent away while the application serves: it would come back to be sent away again. */
+    if (conn->worker->draining >= (conn->http->http2 && conn->worker->listener_count ? DRAIN_LAST : DRAIN_GENTLY))
+        conn_drain(conn);
     return 0;
 }
 

@@ -102,6 +102,8 @@ static void take_over(struct conn *conn)
     forward->upstream.on_ready = upstream_ready;
     forward->upstream.owner = conn;
     series_tcp_opened(forward->series);
+    if (conn->direction == DIRECTION_INBOUND)
+        app_ports_use(&conn->worker->proxy->app_ports, conn->dst.port);
     if (forward->endpoint)
         outbound_endpoint_tried(conn->worker, forward->endpoint, true, 0);
     (void)io_flush(&forward->upstream); /* the transport header does not wait for the client's first bytes */

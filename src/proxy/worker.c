@@ -3,8 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "net/http1_conn.h"
-#include "net/http2_conn.h"
 #include "net/tls.h"
 #include "proxy/conn.h"
 #include "proxy/logline.h"
@@ -64,11 +62,11 @@ static void listen_again(struct timer *timer)
 
 static int start_listener(struct worker *worker, const struct listening *listening)
 {
+    enum direction direction = listening->role == LISTENER_INBOUND ? DIRECTION_INBOUND : DIRECTION_OUTBOUND;
     struct listener *listener = &worker->listeners[worker->listener_count];
     int r;
 
-    *listener = (struct listener){.watch.fd = -1, .worker = worker, .direction = listening->direction,
-                                  .addr = listening->addr};
+    *listener = (struct listener){.watch.fd = -1, .worker = worker, .direction = direction, .addr = listening->addr};
     r = timer_init(worker->loop, &listener->pause, listen_again);
     if (r < 0)
         return r;
@@ -87,6 +85,7 @@ static void stop_listeners(struct worker *worker)
         timer_release(worker->loop, &worker->listeners[i].pause);
     }
     worker->listener_count = 0;
+    atomic_store_explicit(&worker->accepting, false, memory_order_release);
 }
 
 /* A newer certificate or trust bundle: connections from now on use it. */
@@ -107,14 +106,8 @@ static void take_credentials(struct task *task)
 
 static void drain_conns(struct worker *worker)
 {
-    LIST_FOR_EACH (link, &worker->conns) {
-        struct conn *conn = CONTAINER_OF(link, struct conn, link);
-
-        if (worker->draining == DRAIN_NOW)
-            conn_abort(conn, REASON_SHUTTING_DOWN);
-        else if (conn->http)
-            (conn->http->http2 ? http2_server_drain : http1_server_drain)(conn->http);
-    }
+    LIST_FOR_EACH (link, &worker->conns)
+        conn_drain(CONTAINER_OF(link, struct conn, link));
 }
 
 static void drain(struct task *task)
@@ -122,14 +115,14 @@ static void drain(struct task *task)
     struct worker *worker = CONTAINER_OF(task, struct worker, drain_task);
     enum drain_state state = atomic_load_explicit(&worker->proxy->drain, memory_order_acquire);
 
+    if (state == DRAIN_NOW || atomic_load_explicit(&worker->proxy->handed_over, memory_order_acquire))
+        stop_listeners(worker);
     if (state == worker->draining)
         return;
     worker->draining = state;
     drain_conns(worker);
-    if (state == DRAIN_NOW) {
-        stop_listeners(worker);
+    if (state == DRAIN_NOW)
         loop_stop(worker->loop);
-    }
 }
 
 void worker_wake_drain(struct worker *worker)
@@ -180,10 +173,12 @@ static int start(struct thread *thread)
     return 0;
 }
 
+/* In the thread: connections end where they lived. */
 static void finish(struct thread *thread)
 {
     struct worker *worker = CONTAINER_OF(thread, struct worker, thread);
 
+    stop_listeners(worker);
     worker->draining = DRAIN_NOW;
     drain_conns(worker);
     while (worker->conn_count) /* disposals run at the end of each turn */
@@ -195,15 +190,31 @@ static void finish(struct thread *thread)
     lookup_table_release(&worker->ports);
     cell_unsubscribe(&worker->credentials);
     task_cancel(&worker->credentials_changed);
-    waker_release(&worker->drain_waker);
     tls_context_unref(worker->tls);
     requests_release(worker);
     series_release(&worker->series);
-    stop_listeners(worker);
 }
 
-int worker_start(struct worker *worker, struct proxy *proxy, unsigned id, const struct listening *listening,
-                 unsigned count)
+/* What was there before the thread, and what other threads could still reach while it ended. */
+static void release(struct worker *worker)
+{
+    waker_release(&worker->drain_waker);
+    task_cancel(&worker->drain_task);
+    thread_release(&worker->thread);
+}
+
+static int start_listeners(struct worker *worker, const struct listeners *listeners)
+{
+    int r = 0;
+
+    for (unsigned i = 0; r == 0 && i < listeners->count; i++)
+        if (listeners->items[i].role != LISTENER_ADMIN)
+            r = start_listener(worker, &listeners->items[i]);
+    atomic_store_explicit(&worker->accepting, r == 0, memory_order_relaxed);
+    return r;
+}
+
+int worker_start(struct worker *worker, struct proxy *proxy, unsigned id, const struct listeners *listeners)
 {
     int r;
 
@@ -215,8 +226,10 @@ int worker_start(struct worker *worker, struct proxy *proxy, unsigned id, const 
     if (r < 0)
         return r;
     worker->shard = metrics_shard_new(&proxy->metrics);
-    if (!worker->shard)
+    if (!worker->shard) {
+        thread_release(&worker->thread);
         return -ENOMEM;
+    }
     list_init(&worker->conns);
     list_init(&worker->request_free);
     task_init(&worker->drain_task, drain);
@@ -226,15 +239,18 @@ int worker_start(struct worker *worker, struct proxy *proxy, unsigned id, const 
     init_limits(&worker->http_limits[DIRECTION_OUTBOUND], &proxy->config.outbound);
     init_tables(worker);
     series_init(&worker->series, worker);
-    for (unsigned i = 0; i < count; i++) {
-        r = start_listener(worker, &listening[i]);
-        if (r < 0)
-            return r;
+    r = start_listeners(worker, listeners);
+    if (r == 0)
+        r = thread_start(&worker->thread);
+    if (r < 0) {
+        finish(&worker->thread);
+        release(worker);
     }
-    return thread_start(&worker->thread);
+    return r;
 }
 
 void worker_join(struct worker *worker)
 {
     thread_join(&worker->thread);
+    release(worker);
 }

@@ -10,6 +10,7 @@
 #include "mesh/direction.h"
 #include "mesh/metrics.h"
 #include "net/http_stream.h"
+#include "proxy/listeners.h"
 #include "proxy/proxy.h"
 #include "proxy/series.h"
 #include "proxy/watch/lookup.h"
@@ -26,20 +27,19 @@ struct listener {
     struct timer pause; /* set while descriptors have run out */
 };
 
-enum { LISTENERS_MAX = 4 };
-
 struct worker {
     struct thread thread;
     struct proxy *proxy;
     unsigned id;
     struct loop *loop; /* of the thread; the control thread's in the simulator */
 
-    struct listener listeners[LISTENERS_MAX];
+    struct listener listeners[LISTENINGS_MAX];
     unsigned listener_count;
 
     struct list conns;      /* struct conn */
     unsigned conn_count;
     _Atomic(unsigned) open; /* conn_count, for the control thread */
+    _Atomic(bool) accepting; /* listener_count > 0, likewise */
     unsigned speculating; /* early connections that wait for the server to speak: server_first.h */
     struct lookup_table ports, targets, endpoints;
     struct map app_pools;   /* pools towards the application, by address and protocol */
@@ -62,15 +62,9 @@ struct worker {
     struct http_server_limits http_limits[2]; /* by direction */
 };
 
-/* Listening descriptors are opened by the proxy before the threads start and given in `fds` (parallel to `addrs`). */
-struct listening {
-    int fd;
-    enum direction direction;
-    struct addr addr;
-};
-
-int worker_start(struct worker *worker, struct proxy *proxy, unsigned id, const struct listening *listening,
-                 unsigned count);
-/* Any thread: looks at proxy->drain. */
+/* Watches the listeners for traffic, which stay the caller's. 0 or a negative errno; then nothing is left of it. */
+int worker_start(struct worker *worker, struct proxy *proxy, unsigned id, const struct listeners *listeners);
+/* From the control thread: looks at proxy->drain and proxy->handed_over. Not after DRAIN_NOW was told. */
 void worker_wake_drain(struct worker *worker);
+/* Waits until it has ended (DRAIN_NOW was told) and releases it. */
 void worker_join(struct worker *worker);

@@ -7,6 +7,7 @@ beside it as another user.
     pod.start_app(["nginx", ...], port=8080)
 """
 
+import signal
 import time
 
 from lib.http import get
@@ -38,7 +39,8 @@ class Pod:
             **env,
         }
         self.proxy = self.programs.start([self.binaries["linkerd-proxy"]], namespace=self.host, uid=PROXY_UID, env=env,
-                                         name=f"proxy-{self.host.name.rsplit('-', 1)[1]}")
+                                         name=f"proxy-{self.host.name.rsplit('-', 1)[1]}",
+                                         stop_with=(signal.SIGTERM, signal.SIGINT))  # the second ends a drain
         self.proxy.wait_port(ADMIN, timeout=timeout)
         if ready:
             self.wait_ready(timeout)

@@ -26,9 +26,10 @@ class Died(AssertionError):
 
 
 class Program:
-    def __init__(self, argv, name, log_path, namespace=None, uid=None, gid=None, env=None, cwd=None, stdin=None):
+    def __init__(self, argv, name, log_path, namespace=None, uid=None, gid=None, env=None, cwd=None, stdin=None,
+                 stop_with=(signal.SIGTERM,)):
         self.name, self.argv, self.namespace = name, [str(arg) for arg in argv], namespace
-        self.lines = []
+        self.lines, self.stop_with = [], stop_with
         self._changed = threading.Condition()
         self._ended_output = False
         self._signals = []
@@ -120,8 +121,9 @@ class Program:
             self.process.send_signal(number)
 
     def stop(self, timeout=DEADLINE):
-        """SIGTERM, then SIGKILL for it and its children; the status."""
-        self.kill(signal.SIGTERM)
+        """The signals that end it, then SIGKILL for it and its children; the status."""
+        for number in self.stop_with:
+            self.kill(number)
         try:
             self.process.wait(timeout)
         except subprocess.TimeoutExpired:

@@ -156,7 +156,7 @@ def test_two_workloads(mesh, foreign):
     folder = mesh.path / "nginx"
     folder.mkdir()
     folder.chmod(0o777)
-    (folder / "nginx.conf").write_text(NGINX.format(dir=folder))
+    (folder / "nginx.conf").write_text(NGINX.format(dir=folder, port=8080))
     mesh.web.start_app(["nginx", "-c", folder / "nginx.conf"], port=8080, uid=1000, name="nginx")
     mesh.start_control_plane()
     mesh.start_proxy(mesh.web, "web-1", "shop", "web")

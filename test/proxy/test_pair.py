@@ -20,7 +20,7 @@ http {{
   access_log off; client_body_temp_path {dir}; proxy_temp_path {dir}; fastcgi_temp_path {dir}; uwsgi_temp_path {dir};
   scgi_temp_path {dir};
   server {{
-    listen 8080; listen [::]:8080;
+    listen {port}; listen [::]:{port};
     location / {{ add_header x-client-id $http_l5d_client_id; add_header x-orig-proto "$http_l5d_orig_proto";
                   return 200 "hello from nginx over $server_protocol\\n"; }}
   }}
@@ -37,9 +37,9 @@ def folder():
         yield folder
 
 
-def nginx(pod, folder):
-    (folder / "nginx.conf").write_text(NGINX.format(dir=folder))
-    return pod.start_app(["nginx", "-c", folder / "nginx.conf"], port=8080, uid=1000, name="nginx")
+def nginx(pod, folder, port=8080):
+    (folder / "nginx.conf").write_text(NGINX.format(dir=folder, port=port))
+    return pod.start_app(["nginx", "-c", folder / "nginx.conf"], port=port, uid=1000, name="nginx")
 
 
 def test_http1_over_mtls(pair, folder):
@@ -53,6 +53,7 @@ def test_http1_over_mtls(pair, folder):
     assert "l5d-orig-proto" not in answer
     metrics = pair.web.metrics()
     assert re.search(r'request_total\{direction="inbound".*tls="true",client_id="client\.default', metrics), metrics
+    assert re.search(r'tcp_open_total\{direction="inbound",peer="src".*client_id="client\.default', metrics), metrics
 
 
 def test_plain_endpoint(pair, folder):

@@ -81,6 +81,8 @@ void connections_page(struct proxy *proxy, struct buffer *out)
 {
     buffer_printf(out, "%-8s %-24s %-24s %-10s %-8s %-18s %6s %s\n", "SIDE", "PEER", "DESTINATION", "AGE", "PROTOCOL", "STEP",
                   "OPEN", "CLIENT");
-    for (unsigned i = 0; i < proxy->config.workers; i++)
+    if (atomic_load_explicit(&proxy->drain, memory_order_relaxed) == DRAIN_NOW)
+        return; /* the workers answer no more */
+    for (unsigned i = 0; i < proxy->workers_running; i++)
         ask(&proxy->workers[i], out);
 }

@@ -10,6 +10,7 @@
 #include "proxy/inbound/inbound.h"
 #include "proxy/opaque.h"
 #include "proxy/serve.h"
+#include "proxy/series.h"
 #include "proxy/server_first.h"
 
 static enum step_result take_original_dst(struct walker *walker, enum why why);
@@ -328,6 +329,7 @@ static enum step_result session_told(struct conn *conn)
     timer_cancel(&conn->deadline);
     if (unpeek(conn) < 0)
         return conn_fail(conn, REASON_OUT_OF_MEMORY, -ENOMEM);
+    series_conn_opened(conn);
     if (conn->session == SESSION_OPAQUE)
         return STEP_NEXT;
     return switch_to(conn, http_path);
@@ -372,6 +374,7 @@ static enum step_result authorize_tcp(struct walker *walker, enum why why)
     struct conn *conn = conn_of(walker);
 
     assert(conn->policy && conn->tls != TLS_STATUS_UNKNOWN);
+    series_conn_opened(conn);
     if (conn->session != SESSION_OPAQUE)
         return switch_to(conn, http_path);
     if (!inbound_authorize_tcp(conn))

@@ -186,6 +186,8 @@ static void dialled(struct dial *dial, bool ok)
     pool->connecting_count--;
     if (pool->endpoint)
         outbound_endpoint_tried(pool->worker, pool->endpoint, ok, dial->error);
+    else if (ok)
+        app_ports_use(&pool->worker->proxy->app_ports, pool->info.addr.port);
     if (ok && begin_http(conn) == 0) {
         series_tcp_opened(pool->series);
         if (pool->http2)

@@ -55,10 +55,9 @@ static void release_parts(struct request *request)
     outbound_endpoint_done(request);
     outbound_view_unref(request->view);
     inbound_policy_unref(request->in_policy);
-    if (request->counted_in)
-        atomic_fetch_sub_explicit(request->counted_in, 1, memory_order_relaxed);
 }
 
+/* At the end of the turn; its connection may be gone by then. */
 static void dispose(struct task *task)
 {
     struct request *request = CONTAINER_OF(task, struct request, disposal);
@@ -95,6 +94,7 @@ static void end(struct request *request)
         request->server->ops->release(request->server);
         request->server = NULL;
     }
+    atomic_fetch_sub_explicit(&request->worker->proxy->in_flight[request->conn->direction], 1, memory_order_relaxed);
     series_http_end(request);
     log_request(request);
     dispose_wake(request->worker->loop, &request->disposal);
@@ -159,8 +159,7 @@ struct arena *request_begin(struct conn *conn, struct http_stream *stream)
     stream->events = &server_events;
     stream->owner = request;
     walker_init(&request->walker, conn->direction == DIRECTION_INBOUND ? inbound_request_path : outbound_request_path, finished);
-    request->counted_in = &proxy->in_flight[conn->direction];
-    if (atomic_fetch_add_explicit(request->counted_in, 1, memory_order_relaxed) >= config->max_in_flight)
+    if (atomic_fetch_add_explicit(&proxy->in_flight[conn->direction], 1, memory_order_relaxed) >= config->max_in_flight)
         request->reason = REASON_LOAD_SHED; /* answered when the head is there */
     return &request->arena;
 }

@@ -53,7 +53,6 @@ struct request {
     bool response_end;
     bool tunnel;                /* after 101, or a 2xx to CONNECT */
     bool ended;
-    _Atomic(uint32_t) *counted_in; /* proxy->in_flight of its direction, as the connection may be freed before; NULL: not counted */
     uint16_t status;            /* of the response; 0 before */
     int grpc_status;            /* -1: none seen */
     enum reason reason;         /* of an error of our own */

@@ -1,0 +1,325 @@
+#include "proxy/control.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "event/signals.h"
+#include "net/tls.h"
+#include "proxy/admin/admin.h"
+#include "proxy/listeners.h"
+#include "proxy/series.h"
+#include "proxy/shutdown.h"
+#include "proxy/takeover.h"
+#include "proxy/watch/certifier.h"
+#include "proxy/watch/control_metrics.h"
+#include "proxy/watch/streams.h"
+#include "proxy/worker.h"
+
+enum { CONTROL_PAGES = 4096 };
+
+struct control {
+    struct proxy proxy;
+    struct loop loop;
+    struct signals signals;
+    struct listeners listeners;
+    struct shutdown shutdown;
+    struct takeover takeover;
+    struct resolver *resolver;
+    struct control_metrics *metrics;
+    struct certifier certifier;
+    struct control_client identity_client, destination_client, policy_client;
+    struct streams streams;
+    struct admin *admin;
+    bool serving;
+    int status;
+};
+
+/* --- what there is before anything runs --- */
+
+static void *ref_credentials(void *credentials)
+{
+    return tls_credentials_ref(credentials);
+}
+
+/* Which ports are the application's: those that the environment names, and later those that were reached. */
+static void name_ports(struct proxy *proxy)
+{
+    const struct config *config = &proxy->config;
+    const struct port_ranges *ports = &config->inbound_ports;
+
+    app_ports_add_own(&proxy->app_ports, config->inbound.listen[0].port);
+    for (unsigned i = 0; i < config->outbound.listen_count; i++)
+        app_ports_add_own(&proxy->app_ports, config->outbound.listen[i].port);
+    app_ports_add_own(&proxy->app_ports, config->admin_listen.port);
+    app_ports_add_own(&proxy->app_ports, config->control_listen.port);
+    for (size_t i = 0; i < ports->count; i++)
+        for (unsigned port = ports->items[i].first; port <= ports->items[i].last; port++)
+            app_ports_use(&proxy->app_ports, (uint16_t)port);
+}
+
+static int init_proxy(struct proxy *proxy, int log_fd)
+{
+    const struct config *config = &proxy->config;
+    uint64_t secret;
+    int r;
+
+    proxy->started_wall_ns = proxy->sys->ops->wall(proxy->sys);
+    proxy->sys->ops->random(proxy->sys, &secret, sizeof(secret));
+    metrics_init(&proxy->metrics, LIMIT_METRIC_SERIES, config->metrics_retain_ns, secret);
+    directory_init(&proxy->directory, proxy->sys);
+    proxy->directory.failfast_ns = config->outbound.http_failfast_ns;
+    proxy->directory.queue_capacity = config->outbound.http_queue;
+    streams_register(&proxy->directory);
+    cell_init(&proxy->credentials, ref_credentials, tls_credentials_unref);
+    name_ports(proxy);
+    r = log_new(proxy->sys, log_fd, config->log_format, config->log_filter, &proxy->log);
+    if (r < 0) {
+        fprintf(stderr, "linkerd-proxy: LINKERD2_PROXY_LOG=\"%.*s\" is not valid: expected levels and target=level\n",
+                SLICE_ARGS(config->log_filter));
+        return EXIT_CONFIG;
+    }
+    proxy->workers = calloc(config->workers, sizeof(struct worker));
+    if (!proxy->workers || series_register(proxy) < 0 || control_metrics_register(proxy) < 0)
+        return EXIT_START;
+    return 0;
+}
+
+static void release_proxy(struct proxy *proxy)
+{
+    cell_release(&proxy->credentials);
+    directory_release(&proxy->directory);
+    metrics_release(&proxy->metrics);
+    free(proxy->workers);
+    log_free(proxy->log);
+    config_release(&proxy->config);
+}
+
+int control_new(struct sys *sys, struct config *config, int log_fd, struct control **ret_control)
+{
+    struct control *control = calloc(1, sizeof(*control));
+    int status;
+
+    if (!control) {
+        config_release(config);
+        return EXIT_START;
+    }
+    control->proxy.sys = sys;
+    control->proxy.config = *config;
+    control->signals.watch.fd = -1;
+    status = init_proxy(&control->proxy, log_fd);
+    if (status == 0 && loop_init(&control->loop, sys, CONTROL_PAGES) < 0)
+        status = EXIT_START;
+    if (status != 0) {
+        release_proxy(&control->proxy);
+        free(control);
+        return status;
+    }
+    *ret_control = control;
+    return 0;
+}
+
+/* --- serving --- */
+
+static void on_signal(struct signals *signals, int number)
+{
+    shutdown_begin(&CONTAINER_OF(signals, struct control, signals)->shutdown);
+}
+
+static void told_by_admin(void *owner)
+{
+    struct control *control = owner;
+
+    shutdown_begin(&control->shutdown);
+}
+
+static bool is_ready(void *owner)
+{
+    struct control *control = owner;
+
+    return control->serving && atomic_load_explicit(&control->proxy.drain, memory_order_relaxed) == DRAIN_NONE;
+}
+
+/* The first certificate: connections are accepted from now on. Listening began before, so that none was refused. */
+static void begin_serving(struct control *control)
+{
+    struct proxy *proxy = &control->proxy;
+
+    streams_start(&control->streams);
+    for (unsigned i = 0; i < proxy->config.workers; i++) {
+        int r = worker_start(&proxy->workers[i], proxy, i, &control->listeners);
+
+        if (r < 0) {
+            log_line(proxy->log, LOG_ERROR, "start", "cannot start worker %u: %s", i, strerror(-r));
+            control->status = EXIT_START;
+            shutdown_now(&control->shutdown);
+            return;
+        }
+        proxy->workers_running++;
+    }
+    control->serving = true;
+    log_line(proxy->log, LOG_INFO, "start", "ready");
+    takeover_ready(&control->takeover);
+}
+
+static void on_certified(struct certifier *certifier)
+{
+    struct control *control = certifier->owner;
+
+    control_client_renew(&control->destination_client);
+    control_client_renew(&control->policy_client);
+    if (!control->serving)
+        begin_serving(control);
+}
+
+/* --- starting --- */
+
+static int start_client(struct control *control, struct control_client *client, const char *name,
+                        const struct control_addr *addr)
+{
+    struct proxy *proxy = &control->proxy;
+
+    return control_client_init(client, name, addr, &proxy->config, &control->loop, proxy->log, control->resolver,
+                               &control->certifier.tls, control->metrics);
+}
+
+static int start_clients(struct control *control)
+{
+    struct proxy *proxy = &control->proxy;
+    const struct config *config = &proxy->config;
+    int r = resolver_dns_new(&control->loop, config->dns_min_ttl_ns, config->dns_max_ttl_ns, &control->resolver);
+
+    if (r == 0)
+        r = control_metrics_new(proxy, &control->metrics);
+    if (r == 0)
+        r = start_client(control, &control->identity_client, "identity", &config->identity);
+    if (r == 0)
+        r = start_client(control, &control->destination_client, "destination", &config->destination);
+    if (r == 0)
+        r = start_client(control, &control->policy_client, "policy", &config->policy);
+    if (r == 0)
+        r = streams_init(&control->streams, proxy, &control->loop, &control->destination_client,
+                         config->policy.configured ? &control->policy_client : NULL);
+    return r;
+}
+
+static int start_identity(struct control *control)
+{
+    struct proxy *proxy = &control->proxy;
+    struct errmsg msg = {""};
+    int r = certifier_init(&control->certifier, proxy, &control->loop, &msg);
+
+    if (r < 0) {
+        log_line(proxy->log, LOG_ERROR, "start", "%s", msg.text[0] ? msg.text : strerror(-r));
+        return EXIT_CONFIG;
+    }
+    r = start_clients(control);
+    if (r == 0)
+        r = certifier_start(&control->certifier, &control->identity_client, on_certified, control);
+    if (r < 0) {
+        log_line(proxy->log, LOG_ERROR, "start", "%s", strerror(-r));
+        return EXIT_START;
+    }
+    return 0;
+}
+
+static void begin_admin(void *owner)
+{
+    struct control *control = owner;
+    struct proxy *proxy = &control->proxy;
+    int fd = listeners_admin(&control->listeners);
+    int r = fd < 0 ? fd : admin_new(proxy, &control->loop, fd, is_ready, told_by_admin, control, &control->admin);
+
+    if (r == 0)
+        return;
+    if (fd >= 0)
+        proxy->sys->ops->close(proxy->sys, fd, false);
+    log_line(proxy->log, LOG_ERROR, "admin", "no admin port: %s", strerror(-r));
+    control->status = EXIT_START;
+    shutdown_now(&control->shutdown);
+}
+
+static void hand_over(void *owner)
+{
+    struct control *control = owner;
+
+    admin_free(control->admin);
+    control->admin = NULL;
+    shutdown_hand_over(&control->shutdown);
+}
+
+static const struct takeover_events takeover_events = {.begin_admin = begin_admin, .hand_over = hand_over};
+
+/* Those of the proxy that runs, where there is one that hands them on, or new ones. */
+static int get_listeners(struct control *control)
+{
+    struct proxy *proxy = &control->proxy;
+    struct listeners inherited;
+    int r = takeover_ask(&control->takeover, &inherited);
+
+    if (r < 0)
+        return r;
+    r = listeners_open(&control->listeners, &proxy->config, proxy->sys, proxy->log, &inherited);
+    listeners_close(&inherited, proxy->sys);
+    return r;
+}
+
+int control_start(struct control *control)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, 0};
+    struct proxy *proxy = &control->proxy;
+    int r = shutdown_init(&control->shutdown, proxy, &control->loop, &control->listeners);
+
+    takeover_init(&control->takeover, proxy, &control->loop, &control->listeners, &takeover_events, control);
+    if (r == 0 && get_listeners(control) < 0)
+        return EXIT_START; /* the log says why */
+    if (r == 0)
+        r = signals_start(&control->signals, &control->loop, numbers, on_signal);
+    if (r == 0)
+        r = takeover_begin(&control->takeover);
+    if (r < 0) {
+        log_line(proxy->log, LOG_ERROR, "start", "%s", strerror(-r));
+        return EXIT_START;
+    }
+    return start_identity(control);
+}
+
+int control_run(struct control *control)
+{
+    loop_run(&control->loop);
+    return control->status;
+}
+
+/* --- the end --- */
+
+/*
+ * Workers first: they hold leases on what the streams watch. Then the streams, before the connections that they run on. Then
+ * what all of them counted in, logged to and were told by.
+ */
+void control_free(struct control *control)
+{
+    struct proxy *proxy;
+
+    if (!control)
+        return;
+    proxy = &control->proxy;
+    for (unsigned i = 0; i < proxy->workers_running; i++)
+        worker_join(&proxy->workers[i]);
+    admin_free(control->admin);
+    takeover_release(&control->takeover);
+    signals_stop(&control->signals);
+    shutdown_release(&control->shutdown);
+    listeners_close(&control->listeners, proxy->sys);
+    streams_release(&control->streams);
+    certifier_release(&control->certifier);
+    control_client_release(&control->identity_client);
+    control_client_release(&control->destination_client);
+    control_client_release(&control->policy_client);
+    control_metrics_free(control->metrics);
+    resolver_free(control->resolver);
+    loop_turn(&control->loop, 0); /* disposals */
+    loop_release(&control->loop);
+    release_proxy(proxy);
+    free(control);
+}
