@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "mesh/regex.h"
 #include "net/http1_conn.h"
 #include "net/http2_conn.h"
 #include "net/tls.h"
@@ -198,6 +199,7 @@ static void finish(struct thread *thread)
     waker_release(&worker->drain_waker);
     tls_context_unref(worker->tls);
     requests_release(worker);
+    regex_scratch_free(worker->regex);
     series_release(&worker->series);
     stop_listeners(worker);
 }
@@ -215,7 +217,8 @@ int worker_start(struct worker *worker, struct proxy *proxy, unsigned id, const 
     if (r < 0)
         return r;
     worker->shard = metrics_shard_new(&proxy->metrics);
-    if (!worker->shard)
+    worker->regex = regex_scratch_new();
+    if (!worker->shard || !worker->regex)
         return -ENOMEM;
     list_init(&worker->conns);
     list_init(&worker->request_free);
