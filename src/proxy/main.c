@@ -13,6 +13,7 @@
 #include "proxy/admin/admin.h"
 #include "proxy/proxy.h"
 #include "proxy/series.h"
+#include "proxy/variables.h"
 #include "proxy/watch/control_metrics.h"
 #include "proxy/watch/certifier.h"
 #include "proxy/watch/streams.h"
@@ -23,6 +24,8 @@ enum {
     EXIT_START = 71,  /* the system refused something at the start */
     CONTROL_PAGES = 4096,
 };
+
+extern char **environ;
 
 /* The control thread. */
 struct control {
@@ -249,6 +252,7 @@ static int read_config(struct control *control)
 
     buffer_init(&problems, 64 * 1024);
     buffer_init(&warnings, 64 * 1024);
+    variables_warn_unknown((const char *const *)environ, &warnings);
     r = config_read(from_environment, NULL, cpus > 0 ? (unsigned)cpus : 1, &problems, &warnings, &control->proxy.config);
     if (r < 0)
         fprintf(stderr, "linkerd-proxy: the environment is not valid:\n%.*s", SLICE_ARGS(buffer_slice(&problems)));
@@ -287,6 +291,8 @@ static int init_shared(struct control *control)
     directory_init(&proxy->directory, proxy->sys);
     proxy->directory.failfast_ns = config->outbound.http_failfast_ns;
     proxy->directory.queue_capacity = config->outbound.http_queue;
+    proxy->directory.tcp_failfast_ns = config->outbound.tcp_failfast_ns;
+    proxy->directory.tcp_queue_capacity = config->outbound.tcp_queue;
     streams_register(&proxy->directory);
     cell_init(&proxy->credentials, ref_credentials, tls_credentials_unref);
     proxy->workers = calloc(config->workers, sizeof(struct worker));

@@ -214,4 +214,5 @@ void outbound_endpoints_changed(struct lookup *lookup, void *old_snapshot)
         if (atomic_load_explicit(&old->slots[i].endpoint->withdrawn, memory_order_relaxed))
             pools_of_endpoint_removed(lookup->table->owner, old->slots[i].endpoint);
     (void)failfast_ready(&lookup->watched->gate); /* a new set deserves a new try */
+    (void)failfast_ready(&lookup->watched->tcp_gate);
 }

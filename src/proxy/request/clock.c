@@ -53,9 +53,10 @@ void request_clock_start(struct request *request)
 
 void request_clock_sent(struct request *request)
 {
+    request->request_end_ns = request->worker->loop->now_ns;
     if (!request->timeouts.response_ns || request->answer_by_ns)
         return;
-    request->answer_by_ns = request->worker->loop->now_ns + request->timeouts.response_ns;
+    request->answer_by_ns = request->request_end_ns + request->timeouts.response_ns;
     request_clock_set(request);
 }
 

@@ -279,6 +279,7 @@ enum step_result request_fail(struct request *request, enum reason reason, int e
 enum step_result request_connect(struct walker *walker, enum why why)
 {
     struct request *request = request_of(walker);
+    bool inbound = request->conn->direction == DIRECTION_INBOUND;
     int r;
 
     assert(request->pool);
@@ -286,14 +287,24 @@ enum step_result request_connect(struct walker *walker, enum why why)
         return STEP_FAIL;
     if (why == WHY_TIMER && request_clock_expired(request) != REASON_NONE)
         return request_fail(request, request_clock_expired(request), -ETIMEDOUT);
+    if (why == WHY_TIMER && inbound && request->worker->loop->now_ns >= request->queue_until_ns)
+        return request_fail(request, REASON_FAILFAST, -ETIMEDOUT);
     r = pool_open(request->pool, &request->pool_waiter, &request->task, &request->arena, &client_events, request,
                   &request->client);
-    if (r == 0)
+    if (r == 0) {
+        if (request->queue_until_ns)
+            request_clock_set(request);
         return STEP_NEXT;
+    }
     request->client = NULL;
-    if (r == -EAGAIN)
+    if (r == -EAGAIN) {
+        if (inbound && !request->queue_until_ns) {
+            request->queue_until_ns = request->worker->loop->now_ns + request->worker->proxy->config.inbound.http_failfast_ns;
+            request_deadline(request, request->queue_until_ns);
+        }
         return STEP_WAIT;
-    return request->conn->direction == DIRECTION_INBOUND ? inbound_connect_failed(request, r) : outbound_connect_failed(request, r);
+    }
+    return inbound ? inbound_connect_failed(request, r) : outbound_connect_failed(request, r);
 }
 
 enum step_result request_forward(struct walker *walker, enum why why)
@@ -364,6 +375,8 @@ static size_t on_request_data(struct http_stream *stream, struct slice bytes, bo
     if (taken < 0)
         return bytes.len; /* the other side is gone: on_reset, or its answer, is on the way */
     request->body_sent |= taken > 0;
+    if (taken > 0)
+        series_http_piece(request, false, (size_t)taken);
     request->last_frame_ns = request->worker->loop->now_ns;
     if (end_too && (size_t)taken == bytes.len) {
         request->request_end = true;
@@ -459,6 +472,8 @@ static size_t on_response_data(struct http_stream *stream, struct slice bytes, b
         return bytes.len;
     }
     request->last_frame_ns = request->worker->loop->now_ns;
+    if (taken > 0)
+        series_http_piece(request, true, (size_t)taken);
     if (end_too && (size_t)taken == bytes.len) {
         request->response_end = true;
         after_response(request);

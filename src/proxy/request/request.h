@@ -79,11 +79,12 @@ struct request {
     const struct endpoint *avoid;  /* the one that failed last; only compared */
     unsigned tries;
     struct failfast *queue;        /* it waits for an endpoint behind this gate; NULL: it does not */
-    int64_t queue_until_ns;
+    int64_t queue_until_ns;        /* inbound: until when it waits for a connection to the application */
     struct route_timeouts timeouts; /* of the policy or profile, and what the request itself asked for */
     int64_t give_up_ns;            /* when the whole exchange must be over; 0: never */
     int64_t answer_by_ns;          /* when the response must be, the request having been sent; 0: never */
     int64_t last_frame_ns;         /* the last time that either side moved something */
+    int64_t request_end_ns;        /* its last byte was passed on */
     int64_t sent_ns, answered_ns;  /* the head went out, the response's head came */
     bool body_sent;                /* some of the body, which nobody can send again */
     struct lookup_waiter endpoints_waiter;
@@ -114,7 +115,7 @@ void request_deadline(struct request *request, int64_t at_ns);
 
 /* From request->timeouts: the time for the whole exchange runs from the request's first byte. */
 void request_clock_start(struct request *request);
-/* The request was passed on to its end: the time for the response runs. */
+/* The request was passed on to its end: noted, and the time for the response runs. */
 void request_clock_sent(struct request *request);
 void request_clock_stop(struct request *request);
 /* Sets the request's timer to the earliest end of a timeout, or cancels it. */

@@ -9,6 +9,7 @@
 #include "base/duration.h"
 #include "event/log.h"
 #include "net/x509_csr.h"
+#include "proxy/watch/control_metrics.h"
 
 /* Before the first certificate the answer is wanted soon, whoever is late; later there is time. */
 static const struct backoff_config retry_first = {.min_ns = 100 * NS_PER_MS, .max_ns = 10 * NS_PER_S, .jitter = 0.1};
@@ -238,6 +239,7 @@ static int on_answer(struct control_stream *stream, struct slice message)
     certifier->refreshes++;
     certifier->refreshed_wall_ns = certifier->proxy->sys->ops->wall(certifier->proxy->sys);
     certifier->failures = 0;
+    control_metrics_certified(certifier->client->metrics, certifier->expires_wall_ns, certifier->refreshed_wall_ns);
     timer_cancel(&certifier->reminder);
     log_line(certifier->proxy->log, first ? LOG_INFO : LOG_DEBUG, "identity", "certified as %.*s",
              SLICE_ARGS(certifier->proxy->config.local_name));

@@ -35,6 +35,7 @@ static const struct metric_family families[] = {
 struct control_metrics {
     struct metric_shard *shard;
     int first;
+    struct metric *certificate[3]; /* CERT_EXPIRES and on, held from the first one on: they never idle out */
 };
 
 int control_metrics_register(struct proxy *proxy)
@@ -63,6 +64,8 @@ int control_metrics_new(struct proxy *proxy, struct control_metrics **ret_metric
 
 void control_metrics_free(struct control_metrics *metrics)
 {
+    for (int i = 0; metrics && i < 3; i++)
+        metric_unref(metrics->certificate[i]);
     free(metrics); /* the shard is the registry's */
 }
 
@@ -80,22 +83,32 @@ static void bump(struct control_metrics *metrics, enum family family, const stru
     metric_unref(metric);
 }
 
-void control_metrics_started(struct control_metrics *metrics, const char *addr)
+/* Whom it talks to: the service on loopback in plaintext, any other by its identity. */
+static void add_service(struct buffer *labels, const char *addr, const struct endpoint_info *endpoint)
+{
+    label_add(labels, "addr", slice_str(addr));
+    label_add(labels, "tls", endpoint->identity_kind != IDENTITY_NONE ? SLICE_LIT("true") : SLICE_LIT("loopback"));
+    if (endpoint->identity_kind != IDENTITY_NONE)
+        label_add(labels, "server_id", endpoint->identity);
+}
+
+void control_metrics_started(struct control_metrics *metrics, const char *addr, const struct endpoint_info *endpoint)
 {
     struct buffer labels;
 
     buffer_init(&labels, 1024);
-    label_add(&labels, "addr", slice_str(addr));
+    add_service(&labels, addr, endpoint);
     bump(metrics, REQUESTS, &labels, 1);
     buffer_release(&labels);
 }
 
-void control_metrics_ended(struct control_metrics *metrics, const char *addr, int grpc_status, int64_t took_ns)
+void control_metrics_ended(struct control_metrics *metrics, const char *addr, const struct endpoint_info *endpoint,
+                           int grpc_status, int64_t took_ns)
 {
     struct buffer labels;
 
     buffer_init(&labels, 1024);
-    label_add(&labels, "addr", slice_str(addr));
+    add_service(&labels, addr, endpoint);
     label_add(&labels, "status_code", SLICE_LIT("200"));
     bump(metrics, LATENCY, &labels, took_ns);
     label_add(&labels, "classification", grpc_status == GRPC_OK ? SLICE_LIT("success") : SLICE_LIT("failure"));
@@ -118,12 +131,11 @@ void control_metrics_resolved(struct control_metrics *metrics, const char *clien
 
 void control_metrics_certified(struct control_metrics *metrics, int64_t expires_wall_ns, int64_t wall_ns)
 {
-    struct buffer labels;
-
-    buffer_init(&labels, 16);
-    bump(metrics, CERT_EXPIRES, &labels, expires_wall_ns);
-    bump(metrics, CERT_REFRESHED, &labels, wall_ns);
-    bump(metrics, CERT_REFRESHES, &labels, 1);
+    for (int i = 0; i < 3 && !metrics->certificate[2]; i++)
+        metrics->certificate[i] = metric_get(metrics->shard, metrics->first + (int)CERT_EXPIRES + i, SLICE_LIT(""));
+    metric_set(metrics->certificate[0], expires_wall_ns);
+    metric_set(metrics->certificate[1], wall_ns);
+    metric_add(metrics->certificate[2], 1);
 }
 
 void control_metrics_down(struct control_metrics *metrics, const char *client, int64_t down_ns)
