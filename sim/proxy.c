@@ -81,6 +81,8 @@ static void init_shared(struct sim_proxy *sim)
     directory_init(&proxy->directory, proxy->sys);
     proxy->directory.failfast_ns = config->outbound.http_failfast_ns;
     proxy->directory.queue_capacity = config->outbound.http_queue;
+    proxy->directory.tcp_failfast_ns = config->outbound.tcp_failfast_ns;
+    proxy->directory.tcp_queue_capacity = config->outbound.tcp_queue;
     streams_register(&proxy->directory);
     cell_init(&proxy->credentials, ref_credentials, tls_credentials_unref);
     proxy->workers = calloc(config->workers, sizeof(struct worker));

@@ -5,6 +5,7 @@
 
 #include "base/duration.h"
 #include "base/limits.h"
+#include "proxy/variables.h"
 
 #define PREFIX "LINKERD2_PROXY_"
 
@@ -327,17 +328,6 @@ static const struct variable variables[] = {
     {"CLINKERD_PROXY_TAKEOVER_SOCKET", read_text, AT(takeover_socket)},
 };
 
-/* Known names that have no effect yet: one warning each when they ask for something. */
-static const struct {
-    const char *name, *what;
-} later[] = {
-    {PREFIX "INBOUND_GATEWAY_SUFFIXES", "gateway mode"},
-    {PREFIX "TAP_SVC_NAME", "tap"},
-    {PREFIX "TRACE_COLLECTOR_SVC_ADDR", "tracing"},
-    {PREFIX "IDENTITY_SPIRE_WORKLOAD_API_ADDRESS", "SPIRE identities"},
-    {PREFIX "IDENTITY_SPIRE_SOCKET", "SPIRE identities"},
-};
-
 static const int64_t S = NS_PER_S, MS = NS_PER_MS;
 
 static void defaults(struct config *config)
@@ -345,13 +335,13 @@ static void defaults(struct config *config)
     config->log_filter = SLICE_LIT("warn,linkerd=info,hickory=error");
     config->inbound = (struct direction_config){
         .listen_count = 1, .detect_timeout_ns = 10 * S, .connect_timeout_ns = 300 * MS,
-        .connect_backoff = {100 * MS, 10 * S, 0.1}, .http_failfast_ns = 1 * S, .tcp_failfast_ns = 1 * S,
+        .connect_backoff = {.min_ns = 100 * MS, .max_ns = 10 * S, .jitter = 0.1}, .http_failfast_ns = 1 * S, .tcp_failfast_ns = 1 * S,
         .http_queue = 10000, .tcp_queue = 10000, .max_in_flight = 100000, .max_idle_per_endpoint = 10000,
         .pool_idle_ns = 3 * S, .discovery_idle_ns = 90 * S,
     };
     config->outbound = (struct direction_config){
         .listen_count = 1, .detect_timeout_ns = 10 * S, .connect_timeout_ns = 1 * S,
-        .connect_backoff = {100 * MS, 60 * S, 0.1}, .http_failfast_ns = 3 * S, .tcp_failfast_ns = 3 * S,
+        .connect_backoff = {.min_ns = 100 * MS, .max_ns = 60 * S, .jitter = 0.1}, .http_failfast_ns = 3 * S, .tcp_failfast_ns = 3 * S,
         .http_queue = 10000, .tcp_queue = 10000, .max_in_flight = 100000, .max_idle_per_endpoint = 10000,
         .pool_idle_ns = 3 * S, .discovery_idle_ns = 5 * S,
     };
@@ -370,7 +360,7 @@ static void defaults(struct config *config)
     config->shutdown_grace_ns = 120 * S;
 }
 
-static void read_backoff(struct reader *reader, const char *direction, struct backoff_range *backoff)
+static void read_backoff(struct reader *reader, const char *direction, struct backoff_config *backoff)
 {
     char name[96];
     struct slice text[3];
@@ -515,15 +505,16 @@ static void read_cores(struct reader *reader, unsigned cpus, struct config *conf
         config->workers = cpus > least ? cpus : least;
 }
 
+/* Those that ask for something which is not there yet; a `false` asks for nothing. */
 static void warn_later(struct reader *reader)
 {
-    struct slice ingress = text_of(reader, PREFIX "INGRESS_MODE");
+    for (unsigned i = 0; i < variable_info_count; i++) {
+        const struct variable_info *info = &variable_infos[i];
+        struct slice text = info->use == USE_LATER ? text_of(reader, info->name) : SLICE_NULL;
 
-    for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
-        if (text_of(reader, later[i].name).len)
-            buffer_printf(reader->warnings, "%s: %s is not available yet\n", later[i].name, later[i].what);
-    if (slice_eq_nocase(ingress, SLICE_LIT("true")))
-        buffer_printf(reader->warnings, PREFIX "INGRESS_MODE: ingress mode is not available yet\n");
+        if (text.len && !slice_eq_nocase(text, SLICE_LIT("false")))
+            buffer_printf(reader->warnings, "%s: %s is not available yet\n", info->name, info->text);
+    }
 }
 
 int config_read(config_lookup lookup, void *owner, unsigned cpus, struct buffer *problems, struct buffer *warnings,

@@ -1,5 +1,5 @@
 /*
- * What the proxy was told by its environment (docs/proxy-environment.md, the names
+ * What the proxy was told by its environment (docs/environment.md, variables.h; the names
  * are those of Linkerd's proxy). Read once at the start, all mistakes reported
  * together and by name, then never changed. Durations in nanoseconds.
  */
@@ -14,6 +14,7 @@
 #include "base/ip.h"
 #include "event/log.h"
 #include "event/sys.h"
+#include "mesh/backoff.h"
 #include "mesh/default_policy.h"
 
 enum access_log { ACCESS_LOG_OFF, ACCESS_LOG_APACHE, ACCESS_LOG_JSON };
@@ -41,17 +42,12 @@ struct names {
     size_t count;
 };
 
-struct backoff_range {
-    int64_t min_ns, max_ns;
-    double jitter;
-};
-
 /* What differs by direction. */
 struct direction_config {
     struct addr listen[2];
     unsigned listen_count;
     int64_t detect_timeout_ns, connect_timeout_ns;
-    struct backoff_range connect_backoff;
+    struct backoff_config connect_backoff;
     struct socket_options accept_options, connect_options;
     int listen_backlog;              /* 0: the system's maximum */
     int64_t http_failfast_ns, tcp_failfast_ns;
@@ -111,7 +107,8 @@ typedef const char *(*config_lookup)(void *owner, const char *name);
 
 /*
  * Fills *ret_config. -EINVAL: *problems holds one line for each variable that is wrong or missing, with its name,
- * its value, what was expected, and an example. Warnings (accepted, but without effect yet) go to *warnings.
+ * its value, what was expected, and an example. Warnings (accepted, but without effect yet) go to *warnings; names that
+ * are none of ours are variables_warn_unknown()'s.
  */
 int config_read(config_lookup lookup, void *owner, unsigned cpus, struct buffer *problems, struct buffer *warnings,
                 struct config *ret_config);

@@ -12,6 +12,7 @@
 #include "base/duration.h"
 #include "base/limits.h"
 #include "proxy/config.h"
+#include "proxy/variables.h"
 
 #define P "LINKERD2_PROXY_"
 
@@ -506,9 +507,77 @@ static void test_warnings(void **state)
     struct environment env = usual();
     struct outcome out;
 
+    set(&env, P "INGRESS_MODE", "false");
     read_with(&env, 1, &out);
     assert_string_equal(out.warnings, "");
     config_release(&out.config);
+    set(&env, P "INGRESS_MODE", "true");
+    set(&env, P "TAP_SVC_NAME", "tap.linkerd");
+    read_with(&env, 1, &out);
+    assert_int_equal(out.r, 0);
+    assert_int_equal(lines(out.warnings), 2);
+    assert_non_null(strstr(out.warnings, P "INGRESS_MODE: ingress mode is not available yet\n"));
+    assert_non_null(strstr(out.warnings, P "TAP_SVC_NAME: tap is not available yet\n"));
+    config_release(&out.config);
+}
+
+/* The readers ask for exactly the names that the table says are read or warned about. */
+struct asked {
+    struct environment env;
+    bool seen[PAIRS_MAX * 2];
+};
+
+static const char *note(void *owner, const char *name)
+{
+    struct asked *asked = owner;
+    const struct variable_info *info = variable_info_find(slice_str(name));
+
+    if (!info)
+        fail_msg("%s is read and not in variables.c", name);
+    else
+        asked->seen[info - variable_infos] = true;
+    return find(&asked->env, name);
+}
+
+static void test_table(void **state)
+{
+    struct asked asked = {.env = usual()};
+    struct buffer problems, warnings;
+    struct config config;
+
+    assert_true(variable_info_count <= PAIRS_MAX * 2);
+    set(&asked.env, P "POLICY_SVC_ADDR", "localhost.:8090");
+    set(&asked.env, P "POLICY_WORKLOAD", "{}");
+    buffer_init(&problems, 4096);
+    buffer_init(&warnings, 4096);
+    assert_int_equal(config_read(note, &asked, 1, &problems, &warnings, &config), 0);
+    for (unsigned i = 0; i < variable_info_count; i++) {
+        const struct variable_info *info = &variable_infos[i];
+
+        if (info->use != USE_NOTHING && !asked.seen[i])
+            fail_msg("%s is in variables.c and never read", info->name);
+        if (variable_info_find(slice_str(info->name)) != info)
+            fail_msg("%s is there twice", info->name);
+        assert_true(info->fallback[0] && info->text[0]);
+    }
+    config_release(&config);
+    buffer_release(&problems);
+    buffer_release(&warnings);
+}
+
+static void test_unknown_names(void **state)
+{
+    const char *environment[] = {"PATH=/bin", P "LOG=info", P "LOGG=info", "CLINKERD_PROXY_TAKEOVER_SOCKET=/x", "CLINKERD_PROXY_X",
+                           P "BUFFER_CAPACITY=10", NULL};
+    struct buffer warnings;
+
+    buffer_init(&warnings, 4096);
+    variables_warn_unknown(environment, &warnings);
+    buffer_add_byte(&warnings, '\0');
+    assert_int_equal(lines(warnings.data), 2);
+    assert_non_null(strstr(warnings.data, P "LOGG is not a variable of this proxy"));
+    assert_non_null(strstr(warnings.data, "CLINKERD_PROXY_X is not"));
+    buffer_release(&warnings);
 }
 
 int main(void)
@@ -518,6 +587,7 @@ int main(void)
         cmocka_unit_test(test_all_at_once), cmocka_unit_test(test_missing),        cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_cores),       cmocka_unit_test(test_backoff),        cmocka_unit_test(test_control_addresses),
         cmocka_unit_test(test_identity),    cmocka_unit_test(test_lists),          cmocka_unit_test(test_warnings),
+        cmocka_unit_test(test_table),       cmocka_unit_test(test_unknown_names),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -66,7 +66,7 @@ static void finished(struct walker *walker, bool failed)
     struct conn *conn = conn_of(walker);
 
     timer_cancel(&conn->deadline);
-    lookup_unwait(&conn->waiter);
+    outbound_leave_queue(conn);
     dispose_wake(conn->worker->loop, &conn->disposal);
 }
 
@@ -91,6 +91,8 @@ void conn_accept(struct worker *worker, enum direction direction, int fd, struct
     if (io_open(&conn->io, worker->loop, fd, ready) < 0)
         goto release_timer;
     conn->io.owner = conn;
+    conn->io.count_read = &conn->early[0];
+    conn->io.count_written = &conn->early[1];
     if (config->accept_options.keepalive_ns || config->accept_options.user_timeout_ns)
         (void)worker->proxy->sys->ops->set_options(worker->proxy->sys, fd, &config->accept_options);
     list_push(&worker->conns, &conn->link);

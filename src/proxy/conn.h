@@ -18,8 +18,10 @@
 
 struct authorization;
 struct backend_view;
+struct failfast;
 struct http_server;
 struct inbound_policy;
+struct outbound_route;
 struct outbound_view;
 struct transport_series;
 
@@ -72,8 +74,12 @@ struct conn {
     struct lookup_waiter waiter;
     const struct inbound_policy *policy;  /* a reference: kept although the lookup may get a newer one */
     struct outbound_view *view;           /* likewise */
-    int64_t give_up_ns;                   /* by when an opaque outbound connection must have found an endpoint */
+    struct failfast *queue;               /* an opaque outbound connection waits for an endpoint behind this gate */
+    int64_t queue_until_ns;
+    int64_t give_up_ns;                   /* an opaque outbound connection dials no further endpoint from then on */
     struct backend_view *backend;         /* of an opaque outbound connection; belongs to the view */
+
+    const struct outbound_route *route;   /* of an opaque outbound connection, once counted; belongs to the view */
 
     /* detection */
     struct chain peeked;
@@ -95,6 +101,7 @@ struct conn {
     const struct authorization *permit;
 
     struct transport_series *series;
+    _Atomic(int64_t) early[2];    /* bytes read and written before it was known where they count */
     struct conn_forward *forward; /* opaque only */
     struct http_server *http;     /* HTTP only */
     bool closed, cut_off;         /* and it has ended; not in order */

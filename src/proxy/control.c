@@ -71,6 +71,8 @@ static int init_proxy(struct proxy *proxy, int log_fd)
     directory_init(&proxy->directory, proxy->sys);
     proxy->directory.failfast_ns = config->outbound.http_failfast_ns;
     proxy->directory.queue_capacity = config->outbound.http_queue;
+    proxy->directory.tcp_failfast_ns = config->outbound.tcp_failfast_ns;
+    proxy->directory.tcp_queue_capacity = config->outbound.tcp_queue;
     streams_register(&proxy->directory);
     cell_init(&proxy->credentials, ref_credentials, tls_credentials_unref);
     name_ports(proxy);

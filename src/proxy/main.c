@@ -5,8 +5,11 @@
 #include <unistd.h>
 
 #include "proxy/control.h"
+#include "proxy/variables.h"
 
 enum { PROBLEMS_MAX = 64 * 1024 };
+
+extern char **environ;
 
 static const char *from_environment(void *owner, const char *name)
 {
@@ -21,6 +24,7 @@ static int read_config(struct config *config)
 
     buffer_init(&problems, PROBLEMS_MAX);
     buffer_init(&warnings, PROBLEMS_MAX);
+    variables_warn_unknown((const char *const *)environ, &warnings);
     r = config_read(from_environment, NULL, cpus > 0 ? (unsigned)cpus : 1, &problems, &warnings, config);
     if (r < 0)
         fprintf(stderr, "linkerd-proxy: the environment is not valid:\n%.*s", SLICE_ARGS(buffer_slice(&problems)));

@@ -35,23 +35,67 @@ enum family {
     OUT_DETECT,
     IN_HEADER,
     OUT_PROTOCOL,
+
+    /* of HTTP routes; those of gRPC routes stand GRPC further on, in the same order */
     IN_ROUTE_REQUESTS,
     IN_ROUTE_SECONDS,
+    IN_ROUTE_RESPONSE_SECONDS,
+    IN_ROUTE_REQUEST_FRAMES,
+    IN_ROUTE_RESPONSE_FRAMES,
     IN_ROUTE_STATUSES,
     OUT_ROUTE_SECONDS,
+    OUT_ROUTE_REQUEST_FRAMES,
     OUT_ROUTE_STATUSES,
     OUT_BACKEND_REQUESTS,
     OUT_BACKEND_STATUSES,
     OUT_BACKEND_SECONDS,
+    OUT_BACKEND_FRAMES,
+    GRPC_FIRST,
+    GRPC = GRPC_FIRST - IN_ROUTE_REQUESTS,
+    GRPC_END = GRPC_FIRST + GRPC - 1,
+
+    OUT_TCP_ROUTE_OPEN,
+    OUT_TCP_ROUTE_CLOSE,
+    OUT_TLS_ROUTE_OPEN,
+    OUT_TLS_ROUTE_CLOSE,
     PROFILE_REQUESTS,
     PROFILE_RESPONSES,
     PROFILE_LATENCY,
+    PROFILE_ACTUAL_REQUESTS,
+    PROFILE_ACTUAL_RESPONSES,
     ERRORS,
     FAMILIES
 };
 
 #define COUNTER(name, help) {name, help, METRIC_COUNTER, METRIC_PLAIN, NULL}
 #define SECONDS(name, help, buckets) {name, help, METRIC_HISTOGRAM, METRIC_SECONDS, &(buckets)}
+#define BYTES(name, help) {name, help, METRIC_HISTOGRAM, METRIC_PLAIN, &METRIC_BUCKETS_FRAME_BYTES}
+#define ROUTE_FAMILIES(offset, kind)                                                                                      \
+    [IN_ROUTE_REQUESTS + (offset)] = COUNTER("inbound_" kind "_requests_total", "Requests by inbound route."),           \
+    [IN_ROUTE_SECONDS + (offset)] = SECONDS("inbound_" kind "_request_duration_seconds",                                 \
+        "Time from a request's head to the end of its response.", METRIC_BUCKETS_EXCHANGE_FINE),                         \
+    [IN_ROUTE_RESPONSE_SECONDS + (offset)] = SECONDS("inbound_" kind "_response_duration_seconds",                       \
+        "Time from a request's end to the end of its response.", METRIC_BUCKETS_EXCHANGE),                               \
+    [IN_ROUTE_REQUEST_FRAMES + (offset)] = BYTES("inbound_" kind "_request_frame_size_bytes",                            \
+        "Pieces in which bodies of requests were passed on."),                                                           \
+    [IN_ROUTE_RESPONSE_FRAMES + (offset)] = BYTES("inbound_" kind "_response_frame_size_bytes",                          \
+        "Pieces in which bodies of responses were passed on."),                                                          \
+    [IN_ROUTE_STATUSES + (offset)] = COUNTER("inbound_" kind "_statuses_total", "Statuses of responses by inbound route."), \
+    [OUT_ROUTE_SECONDS + (offset)] = SECONDS("outbound_" kind "_route_request_duration_seconds",                         \
+        "Time from a request's head to the end of its response.", METRIC_BUCKETS_EXCHANGE),                              \
+    [OUT_ROUTE_REQUEST_FRAMES + (offset)] = BYTES("outbound_" kind "_route_request_frame_size_bytes",                    \
+        "Pieces in which bodies of requests were passed on."),                                                           \
+    [OUT_ROUTE_STATUSES + (offset)] = COUNTER("outbound_" kind "_route_request_statuses_total",                          \
+        "Outcomes of requests by outbound route."),                                                                      \
+    [OUT_BACKEND_REQUESTS + (offset)] = COUNTER("outbound_" kind "_route_backend_requests_total",                        \
+        "Requests sent to a backend of a route."),                                                                       \
+    [OUT_BACKEND_STATUSES + (offset)] = COUNTER("outbound_" kind "_route_backend_response_statuses_total",               \
+        "Outcomes of requests by backend."),                                                                             \
+    [OUT_BACKEND_SECONDS + (offset)] = SECONDS("outbound_" kind "_route_backend_response_duration_seconds",              \
+        "Time from a request's end to the end of its response.", METRIC_BUCKETS_EXCHANGE_FINE),                          \
+    [OUT_BACKEND_FRAMES + (offset)] = BYTES("outbound_" kind "_route_backend_response_frame_size_bytes",                 \
+        "Pieces in which bodies of responses were passed on.")
+/* clang-format off */
 static const struct metric_family families[FAMILIES] = {
     [TCP_OPEN_TOTAL] = COUNTER("tcp_open_total", "Connections opened."),
     [TCP_OPEN] = {"tcp_open_connections", "Connections that are open.", METRIC_GAUGE, METRIC_PLAIN, NULL},
@@ -78,20 +122,21 @@ static const struct metric_family families[FAMILIES] = {
     [OUT_DETECT] = COUNTER("outbound_tcp_detect_http_results_total", "What detection found."),
     [IN_HEADER] = COUNTER("inbound_tcp_transport_header_connections_total", "Connections with a transport header."),
     [OUT_PROTOCOL] = COUNTER("outbound_tcp_protocol_connections_total", "Connections by the protocol of their policy."),
-    [IN_ROUTE_REQUESTS] = COUNTER("inbound_http_requests_total", "Requests by inbound route."),
-    [IN_ROUTE_SECONDS] = SECONDS("inbound_http_request_duration_seconds", "Time from a request's head to the end of its response.", METRIC_BUCKETS_EXCHANGE_FINE),
-    [IN_ROUTE_STATUSES] = COUNTER("inbound_http_statuses_total", "Statuses of responses by inbound route."),
-    [OUT_ROUTE_SECONDS] = SECONDS("outbound_http_route_request_duration_seconds", "Time from a request's head to the end of its response.", METRIC_BUCKETS_EXCHANGE),
-    [OUT_ROUTE_STATUSES] = COUNTER("outbound_http_route_request_statuses_total", "Outcomes of requests by outbound route."),
-    [OUT_BACKEND_REQUESTS] = COUNTER("outbound_http_route_backend_requests_total", "Requests sent to a backend of a route."),
-    [OUT_BACKEND_STATUSES] = COUNTER("outbound_http_route_backend_response_statuses_total", "Outcomes of requests by backend."),
-    [OUT_BACKEND_SECONDS] = SECONDS("outbound_http_route_backend_response_duration_seconds", "Time from sending a request's head to the end of its response.", METRIC_BUCKETS_EXCHANGE_FINE),
+    ROUTE_FAMILIES(0, "http"),
+    ROUTE_FAMILIES(GRPC, "grpc"),
+    [OUT_TCP_ROUTE_OPEN] = COUNTER("outbound_tcp_route_open_total", "Opaque connections by outbound route."),
+    [OUT_TCP_ROUTE_CLOSE] = COUNTER("outbound_tcp_route_close_total", "Opaque connections that ended, by outbound route."),
+    [OUT_TLS_ROUTE_OPEN] = COUNTER("outbound_tls_route_open_total", "TLS connections by outbound route."),
+    [OUT_TLS_ROUTE_CLOSE] = COUNTER("outbound_tls_route_close_total", "TLS connections that ended, by outbound route."),
     [PROFILE_REQUESTS] = COUNTER("route_request_total", "Requests by profile route."),
     [PROFILE_RESPONSES] = COUNTER("route_response_total", "Responses by profile route."),
     [PROFILE_LATENCY] = {"route_response_latency_ms", "Time from a request's head to the end of its response.",
                          METRIC_HISTOGRAM, METRIC_MILLIS, &METRIC_BUCKETS_LATENCY_MS},
+    [PROFILE_ACTUAL_REQUESTS] = COUNTER("route_actual_request_total", "Requests by profile route, each try."),
+    [PROFILE_ACTUAL_RESPONSES] = COUNTER("route_actual_response_total", "Responses by profile route, each try."),
     [ERRORS] = COUNTER("proxy_errors_total", "Every error that the proxy made itself, by reason."),
 };
+/* clang-format on */
 
 enum { LABELS_MAX = 4096, OUTCOMES_CACHED = 4 };
 
@@ -111,6 +156,7 @@ struct outcome {
     enum reason reason;
     struct metric *responses, *latency; /* responses NULL: unused */
     struct metric *route, *backend;     /* statuses by route, and by its backend (outbound) */
+    struct metric *profile, *profile_actual, *profile_latency;
 };
 
 /* Everything that requests of one kind count: same connection labels, route, permit or endpoint. */
@@ -118,8 +164,11 @@ struct http_series {
     struct map_entry entry;
     struct map *map;
     unsigned refs;
-    struct slice labels, route_labels, backend_labels; /* own memory; `labels` is the key, with the others behind it */
-    struct metric *requests, *allowed, *route_requests, *route_seconds, *backend_requests, *backend_seconds;
+    enum family grpc; /* what to add to a route's family: GRPC, or 0 */
+    struct slice labels, route_labels, backend_labels, profile_labels; /* own memory; the whole of it is the key */
+    struct metric *requests, *allowed, *route_requests, *route_seconds, *response_seconds, *backend_requests;
+    struct metric *profile_requests, *profile_actual;
+    struct metric *frames[2]; /* of requests, of responses */
     struct outcome outcomes[OUTCOMES_CACHED];
     unsigned next_outcome;
 };
@@ -304,17 +353,23 @@ static void free_transport(struct transport_series *transport)
     free(transport);
 }
 
+static void forget_outcome(struct outcome *outcome)
+{
+    struct metric *const metrics[] = {outcome->responses, outcome->latency,        outcome->route,          outcome->backend,
+                                      outcome->profile,   outcome->profile_actual, outcome->profile_latency};
+
+    for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++)
+        metric_unref(metrics[i]);
+}
+
 static void free_http(struct http_series *http)
 {
-    struct metric *const metrics[] = {http->requests,      http->allowed,          http->route_requests,
-                                      http->route_seconds, http->backend_requests, http->backend_seconds};
+    struct metric *const metrics[] = {http->requests,         http->allowed,          http->route_requests, http->route_seconds,
+                                      http->response_seconds, http->backend_requests, http->frames[0],      http->frames[1],
+                                      http->profile_requests, http->profile_actual};
 
-    for (int i = 0; i < OUTCOMES_CACHED; i++) {
-        metric_unref(http->outcomes[i].responses);
-        metric_unref(http->outcomes[i].latency);
-        metric_unref(http->outcomes[i].route);
-        metric_unref(http->outcomes[i].backend);
-    }
+    for (int i = 0; i < OUTCOMES_CACHED; i++)
+        forget_outcome(&http->outcomes[i]);
     for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++)
         metric_unref(metrics[i]);
     map_remove(http->map, &http->entry);
@@ -391,6 +446,8 @@ void series_conn_opened(struct conn *conn)
     if (!conn->series)
         return;
     series_tcp_opened(conn->series);
+    metric_add(conn->series->read, atomic_load_explicit(&conn->early[0], memory_order_relaxed));
+    metric_add(conn->series->write, atomic_load_explicit(&conn->early[1], memory_order_relaxed));
     conn->io.count_read = &conn->series->read->value;
     conn->io.count_written = &conn->series->write->value;
 }
@@ -413,17 +470,68 @@ static void count_conn_error(struct conn *conn)
     label_add(&labels, "reason", slice_str(reason_name(conn->reason)));
     bump(series, ERRORS, &labels);
     if (error) {
+        bool inbound = conn->direction == DIRECTION_INBOUND;
+
         buffer_clear(&labels);
-        label_add(&labels, "error", slice_str(error));
+        if (inbound)
+            label_add(&labels, "error", slice_str(error));
         add_target(&labels, conn->dst);
-        bump(series, conn->direction == DIRECTION_INBOUND ? IN_TCP_ERRORS : OUT_TCP_ERRORS, &labels);
+        if (!inbound)
+            label_add(&labels, "error", slice_str(error));
+        bump(series, inbound ? IN_TCP_ERRORS : OUT_TCP_ERRORS, &labels);
     }
+    buffer_release(&labels);
+}
+
+/* --- routes of opaque connections, and protocols --- */
+
+static void count_tcp_route(struct conn *conn, bool closed)
+{
+    const struct outbound_policy *policy = conn->view->discovery->policy;
+    bool tls = policy->protocol == OUTBOUND_TLS;
+    struct buffer labels;
+
+    buffer_init(&labels, LABELS_MAX);
+    add_parent(&labels, &policy->metadata);
+    add_out_route(&labels, &conn->route->metadata);
+    if (closed)
+        label_add(&labels, "error",
+                  conn->reason == REASON_NONE || conn->reason == REASON_CLIENT_GONE
+                      ? SLICE_LIT("")
+                      : slice_str(reason_info(conn->reason)->tcp_route_label));
+    bump(&conn->worker->series, closed ? (tls ? OUT_TLS_ROUTE_CLOSE : OUT_TCP_ROUTE_CLOSE)
+                                       : (tls ? OUT_TLS_ROUTE_OPEN : OUT_TCP_ROUTE_OPEN), &labels);
+    buffer_release(&labels);
+}
+
+void series_route_taken(struct conn *conn, const struct outbound_route *route)
+{
+    conn->route = route;
+    count_tcp_route(conn, false);
+}
+
+void series_protocol(struct conn *conn)
+{
+    static const char *const names[] = {
+        [OUTBOUND_DETECT] = "detect", [OUTBOUND_OPAQUE] = "opaq", [OUTBOUND_HTTP1] = "http/1",
+        [OUTBOUND_HTTP2] = "http/2",  [OUTBOUND_GRPC] = "http/2", [OUTBOUND_TLS] = "tls"};
+    const struct discovery *found = conn->view->discovery;
+    struct buffer labels;
+
+    buffer_init(&labels, LABELS_MAX);
+    add_parent(&labels, &found->policy->metadata);
+    label_add(&labels, "protocol",
+              slice_str(found->profile && found->profile->opaque_protocol ? "opaq" : names[found->policy->protocol]));
+    bump(&conn->worker->series, OUT_PROTOCOL, &labels);
     buffer_release(&labels);
 }
 
 void series_conn_closed(struct conn *conn)
 {
     count_conn_error(conn);
+    if (conn->route)
+        count_tcp_route(conn, true);
+    conn->route = NULL;
     if (!conn->series)
         return;
     series_tcp_closed(&conn->worker->series, conn->series, conn->io.error);
@@ -623,6 +731,28 @@ static void out_route_labels(struct request *request, struct buffer *labels)
               request->worker->proxy->config.hostname_labels ? request->head->authority : SLICE_LIT(""));
 }
 
+/* direction, dst and what the profile says of its route; without a matching one the first two. */
+static void profile_labels(struct request *request, struct buffer *labels)
+{
+    const struct profile *profile = request->view->discovery->profile;
+    const struct profile_route *route = request->profile_route;
+    char dst[300];
+
+    snprintf(dst, sizeof(dst), "%.*s:%u", SLICE_ARGS(profile->fully_qualified_name), (unsigned)request->conn->dst.port);
+    label_add(labels, "direction", SLICE_LIT("outbound"));
+    label_add(labels, "dst", slice_str(dst));
+    for (size_t i = 0; route && i < route->labels.count; i++)
+        label_add_prefixed(labels, "rt_", route->labels.items[i].name, route->labels.items[i].value);
+}
+
+static enum family grpc_offset(const struct request *request)
+{
+    bool grpc = request->conn->direction == DIRECTION_INBOUND ? request->in_policy->protocol == INBOUND_GRPC
+                                                              : request->view->discovery->policy->protocol == OUTBOUND_GRPC;
+
+    return grpc ? GRPC : (enum family)0;
+}
+
 static struct metric *get_text(struct series *series, enum family family, struct slice labels)
 {
     return metric_get(series->worker->shard, series->worker->proxy->data_families + (int)family, labels);
@@ -634,11 +764,15 @@ static void fill_http(struct series *series, struct request *request, struct htt
     bool inbound = request->conn->direction == DIRECTION_INBOUND;
 
     http->requests = get_text(series, REQUESTS, http->labels);
-    http->route_seconds = get_text(series, inbound ? IN_ROUTE_SECONDS : OUT_ROUTE_SECONDS, http->route_labels);
+    http->route_seconds = get_text(series, (inbound ? IN_ROUTE_SECONDS : OUT_ROUTE_SECONDS) + http->grpc, http->route_labels);
+    http->frames[0] =
+        get_text(series, (inbound ? IN_ROUTE_REQUEST_FRAMES : OUT_ROUTE_REQUEST_FRAMES) + http->grpc, http->route_labels);
     if (inbound) {
         struct buffer labels;
 
-        http->route_requests = get_text(series, IN_ROUTE_REQUESTS, http->route_labels);
+        http->route_requests = get_text(series, IN_ROUTE_REQUESTS + http->grpc, http->route_labels);
+        http->response_seconds = get_text(series, IN_ROUTE_RESPONSE_SECONDS + http->grpc, http->route_labels);
+        http->frames[1] = get_text(series, IN_ROUTE_RESPONSE_FRAMES + http->grpc, http->route_labels);
         buffer_init(&labels, LABELS_MAX);
         add_target(&labels, request->conn->dst);
         add_server(&labels, request->in_policy, request->conn->dst.port);
@@ -648,21 +782,26 @@ static void fill_http(struct series *series, struct request *request, struct htt
         http->allowed = get(series, IN_HTTP_ALLOW, &labels);
         buffer_release(&labels);
     } else if (http->backend_labels.len) {
-        http->backend_requests = get_text(series, OUT_BACKEND_REQUESTS, http->backend_labels);
-        http->backend_seconds = get_text(series, OUT_BACKEND_SECONDS, http->backend_labels);
+        http->backend_requests = get_text(series, OUT_BACKEND_REQUESTS + http->grpc, http->backend_labels);
+        http->response_seconds = get_text(series, OUT_BACKEND_SECONDS + http->grpc, http->backend_labels);
+        http->frames[1] = get_text(series, OUT_BACKEND_FRAMES + http->grpc, http->backend_labels);
+    }
+    if (http->profile_labels.len) {
+        http->profile_requests = get_text(series, PROFILE_REQUESTS, http->profile_labels);
+        http->profile_actual = get_text(series, PROFILE_ACTUAL_REQUESTS, http->profile_labels);
     }
 }
 
-/* Three label texts in one buffer, whose whole is the key. */
+/* The label texts in one buffer, whose whole is the key. */
 static struct http_series *http_get(struct series *series, struct request *request)
 {
     bool inbound = request->conn->direction == DIRECTION_INBOUND;
     struct http_series *http = NULL;
     struct map_entry *entry;
     struct buffer text, part;
-    size_t first, second;
+    size_t first, second, third;
 
-    buffer_init(&text, (size_t)LABELS_MAX * 3);
+    buffer_init(&text, (size_t)LABELS_MAX * 4);
     buffer_init(&part, LABELS_MAX);
     (inbound ? in_labels : out_labels)(request, &text);
     first = text.len;
@@ -670,9 +809,15 @@ static struct http_series *http_get(struct series *series, struct request *reque
     buffer_add(&text, buffer_slice(&part));
     second = text.len;
     if (!inbound && request->backend->backend) {
+        buffer_clear(&part);
+        add_parent(&part, &request->view->discovery->policy->metadata);
+        add_out_route(&part, out_route_metadata(request));
         add_backend(&part, &request->backend->backend->metadata);
         buffer_add(&text, buffer_slice(&part));
     }
+    third = text.len;
+    if (!inbound && request->view->by_profile)
+        profile_labels(request, &text);
     entry = map_find(&series->https, buffer_slice(&text));
     if (entry) {
         http = CONTAINER_OF(entry, struct http_series, entry);
@@ -687,7 +832,9 @@ static struct http_series *http_get(struct series *series, struct request *reque
             http->map = &series->https;
             http->labels = slice_of(own, first);
             http->route_labels = slice_of(own + first, second - first);
-            http->backend_labels = slice_of(own + second, text.len - second);
+            http->backend_labels = slice_of(own + second, third - second);
+            http->profile_labels = slice_of(own + third, text.len - third);
+            http->grpc = grpc_offset(request);
             fill_http(series, request, http);
         }
     }
@@ -739,7 +886,7 @@ static struct series_recent describe(struct request *request)
             now.authority = authority_hash(request);
     } else {
         now.owner = request->view;
-        now.parts[0] = request->route;
+        now.parts[0] = request->view->by_profile ? (const void *)request->profile_route : request->route;
         now.parts[1] = request->backend;
         now.authority = authority_hash(request);
     }
@@ -780,16 +927,34 @@ void series_http_begin(struct request *request)
         metric_add(request->series->route_requests, 1);
     if (request->series->backend_requests)
         metric_add(request->series->backend_requests, 1);
+    if (request->series->profile_requests && request->tries == 0)
+        metric_add(request->series->profile_requests, 1);
+    if (request->series->profile_actual)
+        metric_add(request->series->profile_actual, 1);
 }
 
+void series_http_piece(struct request *request, bool response, size_t bytes)
+{
+    if (request->series && request->series->frames[response])
+        metric_observe(request->series->frames[response], (int64_t)bytes);
+}
+
+/* A response that did not come to its end is one, except where the client did not wait for it. */
 static bool is_failure(const struct request *request)
 {
+    const struct http_head head = {.status = request->status};
+    struct classification class = classify_start(&head, request->is_grpc, request->profile_route);
+
+    if (request->reason != REASON_NONE && request->reason != REASON_CLIENT_GONE && (!request->response_end || !request->status))
+        return true;
+    if (class.is_final)
+        return class.is_failure;
     if (request->grpc_status >= 0)
         return (GRPC_FAILURES >> request->grpc_status & 1) != 0;
-    return request->status >= 500 || (request->status == 0 && request->reason != REASON_NONE);
+    return class.is_failure;
 }
 
-static void outcome_labels(const struct request *request, bool inbound, struct buffer *labels)
+static void outcome_labels(const struct request *request, bool inbound, bool grpc, struct buffer *labels)
 {
     const char *error = reason_info(request->reason)->route_label;
 
@@ -797,8 +962,22 @@ static void outcome_labels(const struct request *request, bool inbound, struct b
         label_add_u64(labels, "status", request->grpc_status >= 0 ? (uint64_t)request->grpc_status : request->status);
         return;
     }
-    label_add_u64(labels, "http_status", request->status);
+    if (grpc)
+        label_add(labels, "grpc_status", request->grpc_status >= 0 ? slice_str(grpc_status_name(request->grpc_status))
+                                                                   : SLICE_LIT(""));
+    else
+        label_add_u64(labels, "http_status", request->status);
     label_add(labels, "error", slice_str(error ? error : ""));
+}
+
+/* What the older families say of a response, behind its status. */
+static void response_labels(const struct request *request, bool failure, struct buffer *labels)
+{
+    label_add(labels, "classification", failure ? SLICE_LIT("failure") : SLICE_LIT("success"));
+    if (request->grpc_status >= 0)
+        label_add_u64(labels, "grpc_status", (uint64_t)request->grpc_status);
+    if (request->reason != REASON_NONE)
+        label_add(labels, "error", slice_str(reason_name(request->reason)));
 }
 
 static void make_outcome(struct series *series, struct request *request, bool failure, struct outcome *outcome)
@@ -813,21 +992,26 @@ static void make_outcome(struct series *series, struct request *request, bool fa
     buffer_add(&labels, http->labels);
     label_add_u64(&labels, "status_code", request->status);
     outcome->latency = get(series, LATENCY, &labels);
-    label_add(&labels, "classification", failure ? SLICE_LIT("failure") : SLICE_LIT("success"));
-    if (request->grpc_status >= 0)
-        label_add_u64(&labels, "grpc_status", (uint64_t)request->grpc_status);
-    if (request->reason != REASON_NONE)
-        label_add(&labels, "error", slice_str(reason_name(request->reason)));
+    response_labels(request, failure, &labels);
     outcome->responses = get(series, RESPONSES, &labels);
     buffer_clear(&labels);
     buffer_add(&labels, http->route_labels);
-    outcome_labels(request, inbound, &labels);
-    outcome->route = get(series, inbound ? IN_ROUTE_STATUSES : OUT_ROUTE_STATUSES, &labels);
+    outcome_labels(request, inbound, http->grpc != 0, &labels);
+    outcome->route = get(series, (inbound ? IN_ROUTE_STATUSES : OUT_ROUTE_STATUSES) + http->grpc, &labels);
     if (http->backend_labels.len) {
         buffer_clear(&labels);
         buffer_add(&labels, http->backend_labels);
-        outcome_labels(request, inbound, &labels);
-        outcome->backend = get(series, OUT_BACKEND_STATUSES, &labels);
+        outcome_labels(request, inbound, http->grpc != 0, &labels);
+        outcome->backend = get(series, OUT_BACKEND_STATUSES + http->grpc, &labels);
+    }
+    if (http->profile_labels.len) {
+        buffer_clear(&labels);
+        buffer_add(&labels, http->profile_labels);
+        label_add_u64(&labels, "status_code", request->status);
+        outcome->profile_latency = get(series, PROFILE_LATENCY, &labels);
+        response_labels(request, failure, &labels);
+        outcome->profile = get(series, PROFILE_RESPONSES, &labels);
+        outcome->profile_actual = get(series, PROFILE_ACTUAL_RESPONSES, &labels);
     }
     buffer_release(&labels);
 }
@@ -844,10 +1028,7 @@ static struct outcome *outcome_of(struct series *series, struct request *request
             return outcome;
     }
     outcome = &http->outcomes[http->next_outcome++ % OUTCOMES_CACHED];
-    metric_unref(outcome->responses);
-    metric_unref(outcome->latency);
-    metric_unref(outcome->route);
-    metric_unref(outcome->backend);
+    forget_outcome(outcome);
     make_outcome(series, request, failure, outcome);
     return outcome;
 }
@@ -895,9 +1076,9 @@ static void count_unsent(struct request *request, int64_t took_ns)
         return;
     buffer_init(&labels, LABELS_MAX);
     out_route_labels(request, &labels);
-    observe(series, OUT_ROUTE_SECONDS, &labels, took_ns);
-    outcome_labels(request, false, &labels);
-    bump(series, OUT_ROUTE_STATUSES, &labels);
+    observe(series, OUT_ROUTE_SECONDS + grpc_offset(request), &labels, took_ns);
+    outcome_labels(request, false, grpc_offset(request) != 0, &labels);
+    bump(series, OUT_ROUTE_STATUSES + grpc_offset(request), &labels);
     buffer_release(&labels);
 }
 
@@ -919,8 +1100,13 @@ void series_http_end(struct request *request)
     metric_observe(http->route_seconds, took_ns);
     if (outcome->backend)
         metric_add(outcome->backend, 1);
-    if (http->backend_seconds && request->sent_ns)
-        metric_observe(http->backend_seconds, now - request->sent_ns);
+    if (http->response_seconds && request->sent_ns)
+        metric_observe(http->response_seconds, now - (request->request_end_ns ? request->request_end_ns : request->sent_ns));
+    if (outcome->profile) {
+        metric_add(outcome->profile, 1);
+        metric_add(outcome->profile_actual, 1);
+        metric_observe(outcome->profile_latency, took_ns);
+    }
     request->series = NULL;
     if (--http->refs == 0)
         free_http(http);

@@ -22,6 +22,7 @@ struct authorization;
 struct conn;
 struct dial_options;
 struct metrics;
+struct outbound_route;
 struct proxy;
 struct request;
 struct worker;
@@ -50,6 +51,10 @@ void series_detected(struct conn *conn, const char *result, int64_t took_ns);
 void series_http_refused(struct conn *conn, int status);
 /* A connection with a transport header was accepted. */
 void series_transport_header(struct conn *conn);
+
+/* Outbound: the protocol of its policy is known; and, for opaque ones, the route (which lives as long as conn->view). */
+void series_protocol(struct conn *conn);
+void series_route_taken(struct conn *conn, const struct outbound_route *route);
 
 /* --- connections that we open --- */
 struct transport_series *series_tcp_app(struct series *series, struct addr addr);
@@ -82,6 +87,8 @@ void series_recent_drop(struct series_recent *recent); /* allowed on one that is
 
 /* Inbound: it is allowed. Outbound: it has an endpoint and a pool. From here on it counts as begun. */
 void series_http_begin(struct request *request);
+/* A piece of the body was passed on. */
+void series_http_piece(struct request *request, bool response, size_t bytes);
 /* It goes to another endpoint instead: what it counted at this one stays, its end will count at the other. */
 void series_http_left(struct request *request);
 /* The one place where its end is counted: latency, status, classification, errors of our own. */

@@ -81,6 +81,7 @@ enum step_result serve_http(struct walker *walker, enum why why)
     if (why == WHY_START) {
         assert(conn->session == SESSION_HTTP1 || conn->session == SESSION_HTTP2);
         lookup_unwait(&conn->waiter);
+        series_conn_opened(conn);
         if (start(conn) < 0)
             return conn_fail(conn, REASON_OUT_OF_MEMORY, -ENOMEM);
     }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "mesh/regex.h"
 #include "net/tls.h"
 #include "proxy/conn.h"
 #include "proxy/logline.h"
@@ -192,6 +193,7 @@ static void finish(struct thread *thread)
     task_cancel(&worker->credentials_changed);
     tls_context_unref(worker->tls);
     requests_release(worker);
+    regex_scratch_free(worker->regex);
     series_release(&worker->series);
 }
 
@@ -226,7 +228,9 @@ int worker_start(struct worker *worker, struct proxy *proxy, unsigned id, const 
     if (r < 0)
         return r;
     worker->shard = metrics_shard_new(&proxy->metrics);
-    if (!worker->shard) {
+    worker->regex = regex_scratch_new();
+    if (!worker->shard || !worker->regex) {
+        regex_scratch_free(worker->regex);
         thread_release(&worker->thread);
         return -ENOMEM;
     }

@@ -21,7 +21,7 @@ struct admin {
     void *owner;
 };
 
-static const int64_t SWEEP_NS = 60 * NS_PER_S;
+static const int64_t SWEEP_NS = 60 * NS_PER_S, SWEEP_SOONEST_NS = 1 * NS_PER_S;
 
 static bool from_loopback(const struct admin_request *request, struct admin_response *response)
 {
@@ -156,12 +156,20 @@ static const struct admin_page pages[] = {
     {{NULL, 0}, NULL},
 };
 
+/* A short retain time is kept too. */
+static int64_t sweep_every(const struct admin *admin)
+{
+    int64_t retain = admin->proxy->config.metrics_retain_ns;
+
+    return retain >= SWEEP_NS ? SWEEP_NS : retain > SWEEP_SOONEST_NS ? retain : SWEEP_SOONEST_NS;
+}
+
 static void sweep(struct timer *timer)
 {
     struct admin *admin = CONTAINER_OF(timer, struct admin, sweep);
 
     metrics_sweep(&admin->proxy->metrics, admin->loop->now_ns);
-    timer_set(admin->loop, timer, admin->loop->now_ns + SWEEP_NS);
+    timer_set(admin->loop, timer, admin->loop->now_ns + sweep_every(admin));
 }
 
 int admin_new(struct proxy *proxy, struct loop *loop, int listening_fd, bool (*ready)(void *owner),
@@ -181,7 +189,7 @@ int admin_new(struct proxy *proxy, struct loop *loop, int listening_fd, bool (*r
         free(admin);
         return r;
     }
-    timer_set(loop, &admin->sweep, loop->now_ns + SWEEP_NS);
+    timer_set(loop, &admin->sweep, loop->now_ns + sweep_every(admin));
     *ret_admin = admin;
     return 0;
 }

@@ -96,6 +96,6 @@ void process_metrics(struct proxy *proxy, struct buffer *out)
         gauge(out, "process_max_fds", "gauge", "File descriptors that may be open.", (double)limit.rlim_cur);
     from_net(out);
     buffer_printf(out, "# HELP proxy_build_info The build.\n# TYPE proxy_build_info gauge\n"
-                       "proxy_build_info{version=\"%s\",vendor=\"clinkerd\"} 1\n",
+                       "proxy_build_info{date=\"\",git_sha=\"\",profile=\"release\",vendor=\"clinkerd\",version=\"%s\"} 1\n",
                   CLINKERD_VERSION);
 }

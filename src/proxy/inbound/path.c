@@ -316,12 +316,25 @@ static enum step_result read_transport_header(struct walker *walker, enum why wh
     conn->session = header.session == TRANSPORT_HTTP1   ? SESSION_HTTP1
                     : header.session == TRANSPORT_HTTP2 ? SESSION_HTTP2
                                                                 : SESSION_OPAQUE;
+    series_transport_header(conn);
     chain_drop(&conn->peeked, (size_t)used);
     if (unpeek(conn) < 0)
         return conn_fail(conn, REASON_OUT_OF_MEMORY, -ENOMEM);
     if (conn->dst.port == config_of(conn)->listen[0].port)
         return conn_fail(conn, REASON_LOOP, 0);
     return STEP_NEXT;
+}
+
+static enum step_result session_told(struct conn *conn);
+
+/* What detection ended with: bytes that say it, or the end of its time. */
+static enum step_result detected(struct conn *conn, bool in_time)
+{
+    series_detected(conn, !in_time                            ? "read_timeout"
+                          : conn->session == SESSION_HTTP1    ? "http/1"
+                          : conn->session == SESSION_HTTP2    ? "http/2"
+                                                              : "not_http", conn->worker->loop->now_ns - conn->since_ns);
+    return session_told(conn);
 }
 
 static enum step_result session_told(struct conn *conn)
@@ -354,17 +367,17 @@ static enum step_result detect_session(struct walker *walker, enum why why)
         conn_deadline(conn, server_first_look_at(conn, conn->detect_until_ns));
     }
     if (!chain_empty(&conn->peeked) && tell_session(conn, &conn->session))
-        return session_told(conn);
+        return detected(conn, true);
     r = peek_more(conn, LIMIT_HTTP_START_LINE);
     if (r < 0 && chain_empty(&conn->peeked))
         return conn_fail(conn, REASON_CLIENT_GONE, r == -ENODATA ? 0 : r);
     if (r != 0 && tell_session(conn, &conn->session))
-        return session_told(conn);
+        return detected(conn, true);
     if (r == 0 && why == WHY_TIMER && conn->worker->loop->now_ns < conn->detect_until_ns)
         return look_at_server(conn);
     if (r < 0 || why == WHY_TIMER) {
         conn->session = conn->policy->protocol == INBOUND_HTTP1 && why == WHY_TIMER ? SESSION_HTTP1 : SESSION_OPAQUE;
-        return session_told(conn);
+        return detected(conn, why != WHY_TIMER);
     }
     return STEP_WAIT;
 }
@@ -377,6 +390,7 @@ static enum step_result authorize_tcp(struct walker *walker, enum why why)
     series_conn_opened(conn);
     if (conn->session != SESSION_OPAQUE)
         return switch_to(conn, http_path);
+    series_conn_opened(conn);
     if (!inbound_authorize_tcp(conn))
         return conn_fail(conn, REASON_NOT_AUTHORIZED, 0);
     return STEP_NEXT;

@@ -98,6 +98,7 @@ int outbound_pick_endpoint(struct worker *worker, struct backend_view *backend, 
             return -EAGAIN;
         }
         (void)failfast_ready(&backend->endpoints->watched->gate);
+        (void)failfast_ready(&backend->endpoints->watched->tcp_gate);
     }
     endpoint_begin(endpoint);
     *ret_endpoint = endpoint_ref(endpoint);
@@ -109,7 +110,7 @@ void outbound_endpoint_tried(struct worker *worker, struct endpoint *endpoint, b
     if (ok)
         (void)endpoint_connected(endpoint);
     else
-        (void)endpoint_failed(endpoint, -error, &BACKOFF_OUTBOUND, worker->loop->now_ns, &worker->loop->rng);
+        (void)endpoint_failed(endpoint, -error, &worker->proxy->config.outbound.connect_backoff, worker->loop->now_ns, &worker->loop->rng);
 }
 
 void outbound_endpoint_answered(struct worker *worker, struct endpoint *endpoint, int64_t rtt_ns)

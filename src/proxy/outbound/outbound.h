@@ -81,6 +81,9 @@ void outbound_endpoint_release(struct worker *worker, struct endpoint *endpoint)
 /* For server_first.h: dials an endpoint into conn->forward; false when there is none to be had at once. */
 bool outbound_open_early(struct conn *conn);
 
+/* The connection waits for no endpoint any more, if it did. */
+void outbound_leave_queue(struct conn *conn);
+
 /* --- for the request path --- */
 
 enum step_result outbound_connect_failed(struct request *request, int error);

@@ -101,6 +101,7 @@ static enum step_result choose_protocol(struct walker *walker, enum why why)
 
     conn->tls = TLS_STATUS_NO_TLS;
     conn->no_tls = NO_TLS_LOOPBACK;
+    series_protocol(conn);
     if (found->profile && found->profile->opaque_protocol)
         conn->session = SESSION_OPAQUE;
     else
@@ -182,6 +183,7 @@ static enum step_result choose_route(struct walker *walker, enum why why)
     if (!routes->routes || !routes->routes->count || !routes->routes->items[0].rule_count)
         return conn_fail(conn, REASON_ROUTE_NOT_FOUND, 0);
     rule = &routes->routes->items[0].rules[0];
+    series_route_taken(conn, &routes->routes->items[0]);
     for (size_t i = 0; i < rule->filters.count; i++)
         if (rule->filters.items[i].kind == FILTER_TCP_FORBIDDEN || rule->filters.items[i].kind == FILTER_TCP_INVALID)
             return conn_fail(conn, REASON_ROUTE_FORBIDDEN, 0);
@@ -202,27 +204,53 @@ static void dial_options(struct conn *conn, struct dial_options *ret_options)
     };
 }
 
-/* Picks and dials; 0 when a dial runs, -EAGAIN when none is ready and it waits. Other results noted the failure. */
-static int begin_connect(struct conn *conn, const struct endpoint *avoid)
+void outbound_leave_queue(struct conn *conn)
+{
+    lookup_unwait(&conn->waiter);
+    if (conn->queue)
+        failfast_leave(conn->queue);
+    conn->queue = NULL;
+}
+
+/* As requests wait, in a queue of their own: 0, or -EIO when the gate is shut, the queue full, or its time over. */
+static int wait_in_queue(struct conn *conn, struct lookup *wait, int64_t look_again_ns)
+{
+    struct failfast *gate = &wait->watched->tcp_gate;
+    int64_t now = conn->worker->loop->now_ns;
+    enum reason reason = REASON_NONE;
+
+    if (!conn->queue) {
+        reason = failfast_enter(gate, now, &conn->queue_until_ns);
+        if (reason == REASON_NONE)
+            conn->queue = gate;
+    } else if (now >= conn->queue_until_ns && failfast_expire(gate, now, &conn->queue_until_ns, NULL)) {
+        reason = !wait->snapshot ? REASON_DISCOVERY_UNAVAILABLE : conn->reason != REASON_NONE ? conn->reason : REASON_FAILFAST;
+    }
+    if (reason != REASON_NONE) {
+        conn_fail(conn, reason, conn->error);
+        return -EIO;
+    }
+    if (list_empty(&conn->waiter.link))
+        lookup_wait(wait, &conn->waiter, &conn->task);
+    conn_deadline(conn, look_again_ns > now && look_again_ns < conn->queue_until_ns ? look_again_ns : conn->queue_until_ns);
+    return 0;
+}
+
+/* Picks and dials; 0 when a dial runs, -EAGAIN when none is ready (see outbound_pick_endpoint()). Other results noted the failure. */
+static int begin_connect(struct conn *conn, struct lookup **ret_wait, int64_t *ret_look_again_ns)
 {
     struct dial_options options;
-    struct lookup *wait = NULL;
     enum reason reason = REASON_NONE;
-    int64_t look_again_ns = 0;
-    int r = outbound_pick_endpoint(conn->worker, conn->backend, avoid, &conn->forward->endpoint, &wait, &look_again_ns,
+    int r = outbound_pick_endpoint(conn->worker, conn->backend, NULL, &conn->forward->endpoint, ret_wait, ret_look_again_ns,
                                    &reason);
 
-    if (r == -EAGAIN) {
-        if (list_empty(&conn->waiter.link) && wait)
-            lookup_wait(wait, &conn->waiter, &conn->task);
-        conn_deadline(conn, look_again_ns && look_again_ns < conn->give_up_ns ? look_again_ns : conn->give_up_ns);
+    if (r == -EAGAIN)
         return r;
-    }
     if (r < 0) {
         conn_fail(conn, reason, r);
         return -EIO;
     }
-    lookup_unwait(&conn->waiter);
+    outbound_leave_queue(conn);
     if (ip_is_loopback(conn->forward->endpoint->info->addr.ip)) {
         conn_fail(conn, REASON_LOOPBACK_TARGET, -ECONNREFUSED);
         return -EIO;
@@ -238,6 +266,8 @@ bool outbound_open_early(struct conn *conn)
 {
     const struct outbound_policy *policy = conn->view->discovery->policy;
     const struct routes_view *routes = &conn->view->opaque;
+    struct lookup *wait;
+    int64_t look_again_ns;
 
     if (policy->invalid || !routes->routes || routes->routes->count != 1 || routes->routes->items[0].rule_count != 1 ||
         routes->routes->items[0].rules[0].filters.count)
@@ -248,10 +278,7 @@ bool outbound_open_early(struct conn *conn)
         return false;
     conn->give_up_ns = conn->detect_until_ns;
     series_conn_opened(conn);
-    if (begin_connect(conn, NULL) == 0)
-        return true;
-    lookup_unwait(&conn->waiter);
-    return false;
+    return begin_connect(conn, &wait, &look_again_ns) == 0;
 }
 
 static void forget_endpoint(struct conn *conn)
@@ -267,6 +294,8 @@ static enum step_result balance_and_connect(struct walker *walker, enum why why)
     struct conn *conn = conn_of(walker);
     struct worker *worker = conn->worker;
     struct dial *dial;
+    struct lookup *wait = NULL;
+    int64_t look_again_ns;
     int r;
 
     if (why == WHY_CANCEL)
@@ -283,7 +312,8 @@ static enum step_result balance_and_connect(struct walker *walker, enum why why)
         if (dial->reason == REASON_NONE) {
             series_tcp_opened(conn->forward->series);
             conn->forward->taken = true;
-            lookup_unwait(&conn->waiter);
+            conn->reason = REASON_NONE; /* of an endpoint that was tried before */
+            conn->error = 0;
             return STEP_NEXT;
         }
         conn->reason = dial->reason;
@@ -292,8 +322,10 @@ static enum step_result balance_and_connect(struct walker *walker, enum why why)
     }
     if (conn->forward->endpoint)
         return STEP_WAIT; /* the dial has a deadline of its own */
-    if (worker->loop->now_ns >= conn->give_up_ns)
+    if (!conn->queue && worker->loop->now_ns >= conn->give_up_ns)
         return conn_fail(conn, conn->reason != REASON_NONE ? conn->reason : REASON_FAILFAST, conn->error);
-    r = begin_connect(conn, NULL);
-    return r == 0 || r == -EAGAIN ? STEP_WAIT : STEP_FAIL;
+    r = begin_connect(conn, &wait, &look_again_ns);
+    if (r == -EAGAIN)
+        r = wait_in_queue(conn, wait, look_again_ns);
+    return r < 0 ? STEP_FAIL : STEP_WAIT;
 }

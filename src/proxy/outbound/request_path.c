@@ -3,6 +3,7 @@
 
 #include "base/mutation.h"
 #include "mesh/route.h"
+#include "mesh/timeouts.h"
 #include "proxy/outbound/outbound.h"
 #include "proxy/series.h"
 
@@ -89,23 +90,14 @@ static enum step_result route_by_profile(struct request *request)
     return STEP_NEXT;
 }
 
-/* When the policy or profile gives the whole exchange up; 0: never. */
-static int64_t give_up_at(const struct request *request)
+/* Of the profile's route, or of the policy's and of what the request may ask for itself. */
+static void take_timeouts(struct request *request)
 {
-    if (request->profile_route && request->profile_route->timeout_ns)
-        return request->since_ns + request->profile_route->timeout_ns;
-    if (request->rule && request->rule->timeouts.request_ns)
-        return request->since_ns + request->rule->timeouts.request_ns;
-    return 0;
-}
-
-/* Back to the policy's own deadline, after one that a step had for itself. */
-static void request_policy_deadline(struct request *request)
-{
-    if (request->give_up_ns)
-        request_deadline(request, request->give_up_ns);
-    else if (request->has_deadline)
-        timer_cancel(&request->deadline);
+    if (request->profile_route)
+        request->timeouts.request_ns = request->profile_route->timeout_ns;
+    else if (request->rule)
+        request->timeouts = timeouts_for_request(request->rule, request->head);
+    request_clock_start(request);
 }
 
 static enum step_result find_route(struct walker *walker, enum why why)
@@ -128,8 +120,7 @@ static enum step_result find_route(struct walker *walker, enum why why)
     result = view->by_profile ? route_by_profile(request) : route_by_policy(request);
     if (result != STEP_NEXT)
         return result;
-    request->give_up_ns = give_up_at(request);
-    request_policy_deadline(request);
+    take_timeouts(request);
     return STEP_NEXT;
 }
 
@@ -269,11 +260,13 @@ static enum reason head_for_endpoint(struct request *request, const struct endpo
 static enum step_result no_endpoint_yet(struct request *request, enum why why, struct lookup *wait, int64_t look_again_ns)
 {
     struct failfast *gate = &wait->watched->gate;
-    int64_t now = request->worker->loop->now_ns, deadline;
-    enum reason reason;
+    int64_t now = request->worker->loop->now_ns, deadline = request_clock_next(request);
+    enum reason reason = request_clock_expired(request);
 
+    if (reason != REASON_NONE)
+        return request_fail(request, reason, -ETIMEDOUT);
     if (!request->queue) {
-        reason = failfast_enter(gate, now, &deadline);
+        reason = failfast_enter(gate, now, &request->queue_until_ns);
         if (reason != REASON_NONE)
             return request_fail(request, reason, request->error);
         request->queue = gate;
@@ -285,7 +278,8 @@ static enum step_result no_endpoint_yet(struct request *request, enum why why, s
     }
     if (list_empty(&request->endpoints_waiter.link))
         lookup_wait(wait, &request->endpoints_waiter, &request->task);
-    deadline = request->queue_until_ns;
+    if (request->queue_until_ns < deadline)
+        deadline = request->queue_until_ns;
     request_deadline(request, look_again_ns > now && look_again_ns < deadline ? look_again_ns : deadline);
     return STEP_WAIT;
 }
@@ -316,7 +310,7 @@ static enum step_result balance(struct walker *walker, enum why why)
     if (r < 0)
         return request_fail(request, reason, r);
     leave_queue(request);
-    request_policy_deadline(request);
+    request_clock_set(request);
     request->reason = REASON_NONE;
     request->error = 0;
     info = request->endpoint->info;
@@ -401,10 +395,20 @@ bool outbound_try_again(struct request *request, struct http_reset reset)
     return true;
 }
 
+/* A proxy that wants the connection to end is obeyed where it alone stands behind it: at one meshed endpoint. */
+static bool peer_wants_close(const struct request *request, const struct http_head *head)
+{
+    const struct http_field *field = http_find(head, HTTP_TOKEN_L5D_PROXY_CONNECTION);
+
+    return field && slice_eq_nocase(field->value, SLICE_LIT("close")) && request->backend && request->backend->forward &&
+           request->endpoint && request->endpoint->info->identity_kind != IDENTITY_NONE;
+}
+
 /* What another endpoint's proxy says about itself is not passed on as ours. */
 void outbound_response_head(struct request *request, struct http_head *head)
 {
     const struct http_field *version = http_find(head, HTTP_TOKEN_L5D_ORIG_PROTO);
+    bool close = peer_wants_close(request, head);
     unsigned kept = 0;
 
     if (request->orig_proto)
@@ -426,4 +430,9 @@ void outbound_response_head(struct request *request, struct http_head *head)
     }
     head->count = (uint16_t)kept;
     request_filter_response(request, head);
+    if (!close)
+        return;
+    if (request->version != HTTP_2)
+        request_add_field(request, head, HTTP_TOKEN_CONNECTION, SLICE_LIT("connection"), SLICE_LIT("close"));
+    request_close_conn(request);
 }

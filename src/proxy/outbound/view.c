@@ -213,6 +213,8 @@ void outbound_endpoints_changed(struct lookup *lookup, void *old_snapshot)
     for (size_t i = 0; old && i < old->count; i++)
         if (atomic_load_explicit(&old->slots[i].endpoint->withdrawn, memory_order_relaxed))
             pools_of_endpoint_removed(lookup->table->owner, old->slots[i].endpoint);
-    if (set && set->count)
-        (void)failfast_ready(&lookup->watched->gate); /* new endpoints deserve a new try; that there are none is no news */
+    if (!set || !set->count)
+        return; /* that there are none is no news; new endpoints deserve a new try */
+    (void)failfast_ready(&lookup->watched->gate);
+    (void)failfast_ready(&lookup->watched->tcp_gate);
 }

@@ -27,14 +27,19 @@ static struct slice encode_message(struct arena *arena, struct slice message)
     return slice_of(out, n);
 }
 
-void answer_grpc_fields(struct arena *arena, struct http_head *head, int grpc_status, struct slice message)
+static void add_grpc_status(struct arena *arena, struct http_head *head, int grpc_status, struct slice message)
 {
     struct slice status = arena_printf(arena, "%d", grpc_status);
 
-    (void)http_append(head, HTTP_TOKEN_CONTENT_TYPE, SLICE_LIT("content-type"), SLICE_LIT("application/grpc"));
     (void)http_append(head, HTTP_TOKEN_GRPC_STATUS, SLICE_LIT("grpc-status"), status);
     if (message.len)
         (void)http_append(head, HTTP_TOKEN_GRPC_MESSAGE, SLICE_LIT("grpc-message"), encode_message(arena, message));
+}
+
+void answer_grpc_fields(struct arena *arena, struct http_head *head, int grpc_status, struct slice message)
+{
+    (void)http_append(head, HTTP_TOKEN_CONTENT_TYPE, SLICE_LIT("content-type"), SLICE_LIT("application/grpc"));
+    add_grpc_status(arena, head, grpc_status, message);
 }
 
 int answer_read_grpc_status(struct slice value)
@@ -63,6 +68,14 @@ static struct slice explanation(struct request *request)
     if (request->error)
         return arena_printf(&request->arena, "%s: %s", name, strerror(-request->error));
     return slice_str(name);
+}
+
+void answer_grpc_trailers(struct request *request, struct http_head *head)
+{
+    struct slice text = may_tell(request) ? explanation(request) : SLICE_NULL;
+
+    request->grpc_status = reason_answer(request->reason, request->conn->direction).grpc;
+    add_grpc_status(&request->arena, head, request->grpc_status, text);
 }
 
 void answer_reason(struct request *request, struct http_head *head)

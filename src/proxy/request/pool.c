@@ -65,7 +65,8 @@ static void into_idle(struct pool_conn *conn)
     struct pool *pool = conn->pool;
 
     list_remove(&conn->link);
-    if (pool->removed || pool->idle_count >= pool->config->max_idle_per_endpoint) {
+    /* Those who wait take theirs in a moment: they do not count as idle. */
+    if (pool->removed || pool->idle_count >= (uint64_t)pool->config->max_idle_per_endpoint + pool->waiter_count) {
         list_push(&pool->busy, &conn->link);
         http1_client_drain(conn->http);
         return;
@@ -440,6 +441,10 @@ int pool_open(struct pool *pool, struct pool_waiter *waiter, struct task *task, 
         return waiter->error = -ESTALE;
     }
     if (list_empty(&waiter->link)) {
+        if (!pool->endpoint && pool->waiter_count >= pool->config->http_queue) {
+            waiter->reason = REASON_QUEUE_FULL;
+            return waiter->error = -EBUSY;
+        }
         waiter->task = task;
         list_push(&pool->waiters, &waiter->link);
         pool->waiter_count++;

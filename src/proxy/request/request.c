@@ -6,6 +6,7 @@
 
 #include "base/limits.h"
 #include "mesh/balancer.h"
+#include "net/http2_conn.h"
 #include "proxy/inbound/inbound.h"
 #include "proxy/logline.h"
 #include "proxy/outbound/outbound.h"
@@ -233,6 +234,25 @@ enum step_result request_answer_grpc(struct request *request, int grpc_status, s
     return STEP_DONE;
 }
 
+/* Too late for a status of ours in the head; gRPC's stands at the end. */
+static void fail_at_the_end(struct request *request, struct http_head *head)
+{
+    answer_grpc_trailers(request, head);
+    request->response_end = request->server->ops->send_trailers(request->server, head->fields, head->count) == 0;
+}
+
+/*
+ * HTTP/1 says so in the head. An HTTP/2 client gets GOAWAY, and what else it has under way may end; a proxy of the mesh
+ * keeps its connection, which is none of the application's.
+ */
+void request_close_conn(struct request *request)
+{
+    struct http_server *http = request->conn->http;
+
+    if (http && http->http2 && request->conn->tls != TLS_STATUS_ESTABLISHED)
+        http2_server_drain(http);
+}
+
 enum step_result request_fail(struct request *request, enum reason reason, int error)
 {
     struct http_field fields[12];
@@ -240,32 +260,50 @@ enum step_result request_fail(struct request *request, enum reason reason, int e
 
     request->reason = reason;
     request->error = error;
-    if (request->response_started || !request->server)
+    if (!request->server || request->response_end)
         return STEP_FAIL;
+    if (request->response_started) {
+        if (request->is_grpc)
+            fail_at_the_end(request, &head);
+        return STEP_FAIL;
+    }
     answer_reason(request, &head);
     if (!send_head_back(request, &head, true))
         request->response_end = false;
+    if (reason_answer(reason, request->conn->direction).fatal)
+        request_close_conn(request);
     return STEP_FAIL;
 }
 
 enum step_result request_connect(struct walker *walker, enum why why)
 {
     struct request *request = request_of(walker);
+    bool inbound = request->conn->direction == DIRECTION_INBOUND;
     int r;
 
     assert(request->pool);
     if (why == WHY_CANCEL)
         return STEP_FAIL;
-    if (why == WHY_TIMER)
-        return request_fail(request, REASON_REQUEST_TIMEOUT, -ETIMEDOUT);
+    if (why == WHY_TIMER && request_clock_expired(request) != REASON_NONE)
+        return request_fail(request, request_clock_expired(request), -ETIMEDOUT);
+    if (why == WHY_TIMER && inbound && request->worker->loop->now_ns >= request->queue_until_ns)
+        return request_fail(request, REASON_FAILFAST, -ETIMEDOUT);
     r = pool_open(request->pool, &request->pool_waiter, &request->task, &request->arena, &client_events, request,
                   &request->client);
-    if (r == 0)
+    if (r == 0) {
+        if (request->queue_until_ns)
+            request_clock_set(request);
         return STEP_NEXT;
+    }
     request->client = NULL;
-    if (r == -EAGAIN)
+    if (r == -EAGAIN) {
+        if (inbound && !request->queue_until_ns) {
+            request->queue_until_ns = request->worker->loop->now_ns + request->worker->proxy->config.inbound.http_failfast_ns;
+            request_deadline(request, request->queue_until_ns);
+        }
         return STEP_WAIT;
-    return request->conn->direction == DIRECTION_INBOUND ? inbound_connect_failed(request, r) : outbound_connect_failed(request, r);
+    }
+    return inbound ? inbound_connect_failed(request, r) : outbound_connect_failed(request, r);
 }
 
 enum step_result request_forward(struct walker *walker, enum why why)
@@ -275,15 +313,21 @@ enum step_result request_forward(struct walker *walker, enum why why)
 
     if (why == WHY_CANCEL)
         return STEP_FAIL;
+    if (why == WHY_TIMER && request_clock_expired(request) != REASON_NONE)
+        return request_fail(request, request_clock_expired(request), -ETIMEDOUT);
     if (why == WHY_TIMER)
-        return request_fail(request, request->request_end ? REASON_RESPONSE_TIMEOUT : REASON_REQUEST_TIMEOUT, -ETIMEDOUT);
+        request_clock_set(request); /* something moved meanwhile */
     if (why != WHY_START)
         return request->response_end && request->request_end ? STEP_DONE : STEP_WAIT;
     r = request->client->ops->send_head(request->client, request->head, request->request_end);
     if (r < 0)
         return request_fail(request, REASON_CONNECTION_LOST, r);
     request->head_sent = true;
-    request->sent_ns = request->worker->loop->now_ns;
+    request->sent_ns = request->last_frame_ns = request->worker->loop->now_ns;
+    if (request->request_end)
+        request_clock_sent(request);
+    if (request->timeouts.idle_ns)
+        request_clock_set(request);
     if (!request->request_end)
         request->server->ops->resume(request->server);
     return request->ended ? STEP_DONE : STEP_WAIT;
@@ -330,8 +374,12 @@ static size_t on_request_data(struct http_stream *stream, struct slice bytes, bo
     if (taken < 0)
         return bytes.len; /* the other side is gone: on_reset, or its answer, is on the way */
     request->body_sent |= taken > 0;
+    if (taken > 0)
+        series_http_piece(request, false, (size_t)taken);
+    request->last_frame_ns = request->worker->loop->now_ns;
     if (end_too && (size_t)taken == bytes.len) {
         request->request_end = true;
+        request_clock_sent(request);
         after_response(request);
     }
     return (size_t)taken;
@@ -344,6 +392,8 @@ static void on_request_trailers(struct http_stream *stream, const struct http_fi
     if (request->ended || !request->client)
         return;
     request->request_end = true;
+    request->last_frame_ns = request->worker->loop->now_ns;
+    request_clock_sent(request);
     (void)request->client->ops->send_trailers(request->client, fields, count);
 }
 
@@ -395,12 +445,14 @@ static void on_response_head(struct http_stream *stream, struct http_head *head,
 
     if (request->ended || !request->server)
         return;
-    request->answered_ns = request->worker->loop->now_ns;
+    request->answered_ns = request->last_frame_ns = request->worker->loop->now_ns;
     (request->conn->direction == DIRECTION_INBOUND ? inbound_response_head : outbound_response_head)(request, head);
     status = request->is_grpc ? http_find(head, HTTP_TOKEN_GRPC_STATUS) : NULL;
     if (status)
         request->grpc_status = answer_read_grpc_status(status->value);
     request->tunnel = head->status == 101 || (request->is_connect && head->status / 100 == 2);
+    if (request->tunnel)
+        request_clock_stop(request);
     if (!send_head_back(request, head, end_too)) {
         end(request);
         return;
@@ -421,6 +473,9 @@ static size_t on_response_data(struct http_stream *stream, struct slice bytes, b
         end(request);
         return bytes.len;
     }
+    request->last_frame_ns = request->worker->loop->now_ns;
+    if (taken > 0)
+        series_http_piece(request, true, (size_t)taken);
     if (end_too && (size_t)taken == bytes.len) {
         request->response_end = true;
         after_response(request);

@@ -78,8 +78,12 @@ struct request {
     const struct endpoint *avoid;  /* the one that failed last; only compared */
     unsigned tries;
     struct failfast *queue;        /* it waits for an endpoint behind this gate; NULL: it does not */
-    int64_t queue_until_ns;
-    int64_t give_up_ns;            /* the policy's deadline for the whole exchange; 0: none */
+    int64_t queue_until_ns;        /* inbound: until when it waits for a connection to the application */
+    struct route_timeouts timeouts; /* of the policy or profile, and what the request itself asked for */
+    int64_t give_up_ns;            /* when the whole exchange must be over; 0: never */
+    int64_t answer_by_ns;          /* when the response must be, the request having been sent; 0: never */
+    int64_t last_frame_ns;         /* the last time that either side moved something */
+    int64_t request_end_ns;        /* its last byte was passed on */
     int64_t sent_ns, answered_ns;  /* the head went out, the response's head came */
     bool body_sent;                /* some of the body, which nobody can send again */
     struct lookup_waiter endpoints_waiter;
@@ -93,6 +97,8 @@ struct request {
 struct arena *request_begin(struct conn *conn, struct http_stream *stream);
 /* For steps: answers by itself with the status that the reason has, counts, ends. Returns STEP_FAIL. */
 enum step_result request_fail(struct request *request, enum reason reason, int error);
+/* The client's connection ends after this response, without hurting its other requests. */
+void request_close_conn(struct request *request);
 /* For steps: the same with a status and headers of the policy's own (redirects, injected failures). Returns STEP_DONE. */
 enum step_result request_answer(struct request *request, unsigned status, const struct http_field *fields,
                                 unsigned count);
@@ -103,6 +109,19 @@ enum step_result request_filter(struct request *request, const struct filters *f
 void request_filter_response(struct request *request, struct http_head *head);
 void request_wake(struct request *request, enum why why);
 void request_deadline(struct request *request, int64_t at_ns);
+
+/* --- clock.c: the timeouts of the route. Steps that wait let their timer go off no later than the next of them --- */
+
+/* From request->timeouts: the time for the whole exchange runs from the request's first byte. */
+void request_clock_start(struct request *request);
+/* The request was passed on to its end: noted, and the time for the response runs. */
+void request_clock_sent(struct request *request);
+void request_clock_stop(struct request *request);
+/* Sets the request's timer to the earliest end of a timeout, or cancels it. */
+void request_clock_set(struct request *request);
+int64_t request_clock_next(const struct request *request); /* that moment; INT64_MAX: none */
+/* Which timeout has ended: REASON_NONE, or the reason to fail with. */
+enum reason request_clock_expired(const struct request *request);
 /* Opens a stream of request->pool. A step of both directions. */
 enum step_result request_connect(struct walker *walker, enum why why);
 /* Passes the head on and waits for the end. */

@@ -20,6 +20,7 @@ static void connection_lost(struct control_client *client)
 {
     if (client->state == CONTROL_READY)
         client->down_since_ns = client->loop->now_ns;
+    control_metrics_down(client->metrics, client->name, client->loop->now_ns - client->down_since_ns);
     client->state = CONTROL_BACKOFF;
     timer_set(client->loop, &client->retry, client->loop->now_ns + backoff_delay(&BACKOFF_OUTBOUND, ++client->failures, &client->loop->rng));
 }
@@ -115,6 +116,7 @@ static void dialled(struct dial *dial, bool ok)
     client->state = CONTROL_READY;
     client->ready_since_ns = client->loop->now_ns;
     client->failures = 0;
+    control_metrics_down(client->metrics, client->name, 0);
     log_line(client->log, LOG_INFO, client->name, "connected to %s at %s", client->authority,
              addr_format(client->endpoint.addr, text));
     http2_client_ready(client->http);
@@ -274,7 +276,7 @@ static void on_end(struct grpc_call *call, int status, struct slice text)
 {
     struct control_stream *stream = grpc_call_owner(call);
 
-    control_metrics_ended(stream->client->metrics, stream->client->authority, status,
+    control_metrics_ended(stream->client->metrics, stream->client->authority, &stream->client->endpoint, status,
                           stream->client->loop->now_ns - stream->started_ns);
     stream->call = NULL;
     timer_cancel(&stream->retry);
@@ -294,7 +296,7 @@ static void start_call(struct control_stream *stream)
     if (r == 0) {
         stream->answered = false;
         stream->started_ns = client->loop->now_ns;
-        control_metrics_started(client->metrics, client->authority);
+        control_metrics_started(client->metrics, client->authority, &client->endpoint);
         arm_limits(stream);
         return;
     }

@@ -105,22 +105,32 @@ static void bump(struct control_metrics *metrics, enum family family, const stru
     metric_unref(metric);
 }
 
-void control_metrics_started(struct control_metrics *metrics, const char *addr)
+/* Whom it talks to: the service on loopback in plaintext, any other by its identity. */
+static void add_service(struct buffer *labels, const char *addr, const struct endpoint_info *endpoint)
+{
+    label_add(labels, "addr", slice_str(addr));
+    label_add(labels, "tls", endpoint->identity_kind != IDENTITY_NONE ? SLICE_LIT("true") : SLICE_LIT("loopback"));
+    if (endpoint->identity_kind != IDENTITY_NONE)
+        label_add(labels, "server_id", endpoint->identity);
+}
+
+void control_metrics_started(struct control_metrics *metrics, const char *addr, const struct endpoint_info *endpoint)
 {
     struct buffer labels;
 
     buffer_init(&labels, 1024);
-    label_add(&labels, "addr", slice_str(addr));
+    add_service(&labels, addr, endpoint);
     bump(metrics, REQUESTS, &labels, 1);
     buffer_release(&labels);
 }
 
-void control_metrics_ended(struct control_metrics *metrics, const char *addr, int grpc_status, int64_t took_ns)
+void control_metrics_ended(struct control_metrics *metrics, const char *addr, const struct endpoint_info *endpoint,
+                           int grpc_status, int64_t took_ns)
 {
     struct buffer labels;
 
     buffer_init(&labels, 1024);
-    label_add(&labels, "addr", slice_str(addr));
+    add_service(&labels, addr, endpoint);
     label_add(&labels, "status_code", SLICE_LIT("200"));
     bump(metrics, LATENCY, &labels, took_ns);
     label_add(&labels, "classification", grpc_status == GRPC_OK ? SLICE_LIT("success") : SLICE_LIT("failure"));

@@ -1,6 +1,7 @@
 /* Metrics of the proxy's own control clients: control_*, in a shard of the control thread's. */
 #pragma once
 
+#include "mesh/endpoint.h"
 #include "mesh/metrics.h"
 #include "net/resolver.h"
 #include "proxy/proxy.h"
@@ -13,8 +14,9 @@ int control_metrics_new(struct proxy *proxy, struct control_metrics **ret_metric
 void control_metrics_free(struct control_metrics *metrics); /* NULL is allowed */
 
 /* `client` is "identity", "destination" or "policy"; `addr` its host:port. */
-void control_metrics_started(struct control_metrics *metrics, const char *addr);
-void control_metrics_ended(struct control_metrics *metrics, const char *addr, int grpc_status, int64_t took_ns);
+void control_metrics_started(struct control_metrics *metrics, const char *addr, const struct endpoint_info *endpoint);
+void control_metrics_ended(struct control_metrics *metrics, const char *addr, const struct endpoint_info *endpoint,
+                           int grpc_status, int64_t took_ns);
 void control_metrics_resolved(struct control_metrics *metrics, const char *client, const struct resolver_answer *answer);
 void control_metrics_certified(struct control_metrics *metrics, int64_t expires_wall_ns, int64_t wall_ns);
 /* The trust bundle in force; times are wall clock, the expiry that of the anchor that ends first. */

@@ -82,6 +82,7 @@ static int add(struct directory *directory, enum watched_kind kind, struct slice
     watched->kind = kind;
     list_init(&watched->change);
     failfast_init(&watched->gate, directory->failfast_ns, directory->queue_capacity);
+    failfast_init(&watched->tcp_gate, directory->tcp_failfast_ns, directory->tcp_queue_capacity);
     watched->key = slice_of(slice_dup(key), key.len);
     if (!watched->key.ptr || map_add(&directory->maps[kind], &watched->entry, watched->key) < 0) {
         free((char *)(uintptr_t)watched->key.ptr);

@@ -34,7 +34,8 @@ struct watched {
     enum watched_kind kind;
     struct slice key; /* own memory, NUL terminated */
     struct cell cell;
-    struct failfast gate; /* WATCHED_ENDPOINTS: the queue of those who wait for one, of all workers together */
+    /* WATCHED_ENDPOINTS: the queues of the requests and of the connections that wait for one, of all workers together. */
+    struct failfast gate, tcp_gate;
     unsigned leases;  /* under the directory's lock */
     struct list change;
     struct list eager; /* the control thread's */
@@ -46,8 +47,8 @@ struct directory {
     struct map maps[WATCHED_KINDS];
     struct list changes; /* watched ones that began or lost their last lease */
     struct waker control;
-    int64_t failfast_ns;
-    uint32_t queue_capacity;
+    int64_t failfast_ns, tcp_failfast_ns;
+    uint32_t queue_capacity, tcp_queue_capacity;
     void *(*ref[WATCHED_KINDS])(void *snapshot);
     void (*unref[WATCHED_KINDS])(void *snapshot);
 };

@@ -66,7 +66,7 @@ static int publish_default(struct watch_port *watch)
     enum default_policy kind = config->inbound_default_policy;
     struct inbound_policy *policy;
 
-    if (port_ranges_have(&config->require_identity, watch->port))
+    if (port_ranges_have(&config->require_identity, watch->port) || port_ranges_have(&config->require_tls, watch->port))
         kind = default_policy_require_identity(kind);
     policy = default_policy_new(kind, config->cluster_networks.items, config->cluster_networks.count,
                                 config->inbound.detect_timeout_ns);
