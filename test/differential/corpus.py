@@ -179,9 +179,12 @@ def start_lines():
     why = "RFC 9112 section 3: method, one space, target, one space, version, CRLF"
     for line in (b"GET  /a HTTP/1.1", b"GET /a  HTTP/1.1", b"GET /a HTTP/1.1 ", b"GET\t/a HTTP/1.1", b"GET /a\tHTTP/1.1", b"GET /a b HTTP/1.1", b"GET /a HTTP/1.1 x",
                  b"GET /a", b"GET", b"GET ", b"GET /a ", b"GET /a HTTP/", b"GET /a HTTP/1", b"GET /a HTTP/1.", b"GET /a HTTP/.1", b"GET /a HTTP/1.1.1", b"GET /a HTTP/01.1",
-                 b"GET /a HTTP/1.01", b"GET /a HTTP/1.10", b"GET /a HTTP/11", b"GET /a HTTP/+1.1", b"GET /a HTTP/1,1", b"GET /a http/1.1", b"GET /a Http/1.1", b"GET /a HTTPS/1.1", b"GET /a HTTP 1.1",
-                 b"GET /a HTTP/2.0", b"GET /a HTTP/3.0", b"GET /a HTTP/0.9", b"GET /a HTTP/1.2", b"GET /a HTTP/1.9", b"GET /a HTTP/9.9", b"GET /a HTTP/1.a", b"GET /a ICAP/1.0", b"GET /a RTSP/1.0",
-                 b"GET a HTTP/1.1", b"GET ?a HTTP/1.1", b"GET a/b HTTP/1.1", b"GET * HTTP/1.1", b"GET web:80 HTTP/1.1", b"GET /a#b HTTP/1.1", b"GET # HTTP/1.1", b"G@T /a HTTP/1.1", b"GET, /a HTTP/1.1",
+                 b"GET /a HTTP/1.01", b"GET /a HTTP/1.10", b"GET /a HTTP/11", b"GET /a HTTP/+1.1", b"GET /a HTTP/1,1", b"GET /a http/1.1",
+                         b"GET /a Http/1.1", b"GET /a HTTPS/1.1", b"GET /a HTTP 1.1",
+                 b"GET /a HTTP/2.0", b"GET /a HTTP/3.0", b"GET /a HTTP/0.9", b"GET /a HTTP/1.2", b"GET /a HTTP/1.9", b"GET /a HTTP/9.9",
+                         b"GET /a HTTP/1.a", b"GET /a ICAP/1.0", b"GET /a RTSP/1.0",
+                 b"GET a HTTP/1.1", b"GET ?a HTTP/1.1", b"GET a/b HTTP/1.1", b"GET * HTTP/1.1", b"GET web:80 HTTP/1.1", b"GET /a#b HTTP/1.1",
+                         b"GET # HTTP/1.1", b"G@T /a HTTP/1.1", b"GET, /a HTTP/1.1",
                  b"G\xc3\x8bT /a HTTP/1.1", b"(GET) /a HTTP/1.1", b"GET:/a HTTP/1.1", b"GET /a HTTP/1.1, HTTP/1.0", b"GET /a\x0bHTTP/1.1", b"GET\x0b/a HTTP/1.1",
                  b"GET\x0c/a HTTP/1.1", b"GET /a\x0cHTTP/1.1", b"GET\xa0/a HTTP/1.1", b"GET /a HTTP/1.1\x0b", b"GET /a HTTP/1.1\0", b"GET \\a HTTP/1.1", b"GET \"/a\" HTTP/1.1"):
         no_http = line in (b"GET", b"GET ") or not re.match(rb"[A-Z]+[ \t\x0b\x0c\xa0]", line)

@@ -5,7 +5,8 @@ import random
 
 from differential.corpus import PASS
 
-TOKENS = [b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"\n\n", b" ", b"\t", b"\x0b", b"\x0c", b"\0", b"\x7f", b"\xa0", b"\x85", b":", b": ", b",", b";", b"=", b"\"", b"\\", b"0", b"1", b"5", b"a", b"+", b"-", b"0x",
+TOKENS = [b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"\n\n", b" ", b"\t", b"\x0b", b"\x0c", b"\0", b"\x7f", b"\xa0", b"\x85", b":", b": ", b",", b";",
+        b"=", b"\"", b"\\", b"0", b"1", b"5", b"a", b"+", b"-", b"0x",
           b"HTTP/1.0", b"HTTP/1.1", b"HTTP/2.0", b" HTTP/1.1\r\n", b"GET ", b"POST ", b"HEAD ", b"CONNECT ", b"OPTIONS ", b"/", b"*", b"http://web", b"http://",
           b"Host: web\r\n", b"Host: other\r\n", b"Content-Length: 4\r\n", b"Content-Length: 0\r\n", b"content-length: 5\r\n", b"Content-Length:", b"Transfer-Encoding: chunked\r\n",
           b"Transfer-Encoding:", b"transfer-encoding: CHUNKED\r\n", b"chunked", b"identity", b"gzip", b"0\r\n\r\n", b"5\r\nhello\r\n", b"5;a=b\r\nhello\r\n", b"Connection: close\r\n",

@@ -56,7 +56,11 @@ def got(app):
 
 def exchange(host, address, port, request, timeout=10, end=False):
     """What is answered until the peer ends the connection, or a whole answer without body came."""
-    with host.connect(address, port, timeout) as sock:
+    try:
+        sock = host.connect(address, port, timeout)
+    except ConnectionResetError:  # accepted and ended, before the caller knew that it was connected
+        return b""
+    with sock:
         with contextlib.suppress(OSError):  # reset, or not connected any more: the peer was quicker
             sock.sendall(request)
             if end:
