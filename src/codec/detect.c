@@ -74,55 +74,117 @@ static enum detected judge_target(struct slice rest)
     return rest.len < 4 ? DETECT_MORE : DETECT_HTTP1;
 }
 
-/* Whether " HTTP/" comes before the end of the line. `from` is where it may begin at the earliest. */
-static enum detected search_version(struct slice bytes, size_t from, size_t *seen)
+/* What servers take for a space in a start line: the blanks of RFC 9112 section 3, and HTAB, VT and FF. */
+static bool is_blank(unsigned char byte)
 {
-    struct slice version = SLICE_LIT(" HTTP/"),
-                 line = slice_take(slice_skip(bytes, from), LIMIT_HTTP_START_LINE - from);
+    return byte == ' ' || byte == '\t' || byte == '\v' || byte == '\f';
+}
+
+/* What else the most lenient (those that split by Unicode's white space) take for one. */
+static bool is_odd_blank(unsigned char byte)
+{
+    return is_blank(byte) || byte == '\r' || (byte >= 0x1c && byte <= 0x1f) || byte == 0x85 || byte == 0xa0;
+}
+
+static struct slice skip_blanks(struct slice bytes, bool (*is)(unsigned char byte))
+{
+    while (bytes.len && is((unsigned char)bytes.ptr[0]))
+        bytes = slice_skip(bytes, 1);
+    return bytes;
+}
+
+/* Length of the line's part in which "HTTP/" may stand: to its end, or to a byte that no start line has. */
+static size_t text_span(struct slice line)
+{
+    size_t at = 0;
+
+    while (at < line.len &&
+           ((unsigned char)line.ptr[at] >= ' ' || is_blank((unsigned char)line.ptr[at]) || line.ptr[at] == '\r'))
+        at++;
+    return at;
+}
+
+static bool has_version(struct slice text)
+{
+    struct slice version = SLICE_LIT("HTTP/");
+    size_t at;
+
+    for (; (at = slice_find_slice(text, version)) < text.len; text = slice_skip(text, at + 1))
+        if (at > 0 && is_blank((unsigned char)text.ptr[at - 1]))
+            return true;
+    return false;
+}
+
+/* Whether a blank and "HTTP/" come before the end of the line. `start` is where they may begin at the earliest. */
+static enum detected search_version(struct slice bytes, size_t start, size_t *seen)
+{
+    enum { VERSION = 6 }; /* the blank too */
+    struct slice line = slice_take(slice_skip(bytes, start), LIMIT_HTTP_START_LINE - start);
     size_t end;
 
-    if (*seen > from + version.len) {
-        line = slice_skip(line, *seen - version.len - from);
-        from = *seen - version.len;
-    }
-    end = slice_find(line, '\n');
-    if (slice_find_slice(slice_take(line, end), version) < end && !mutation("odd-methods-are-opaque"))
+    if (*seen > start + VERSION)
+        line = slice_skip(line, *seen - VERSION - start);
+    end = text_span(line);
+    if (has_version(slice_take(line, end)) && !mutation("odd-methods-are-opaque"))
         return DETECT_HTTP1;
-    if (end < line.len || bytes.len >= LIMIT_HTTP_START_LINE)
+    if (end < line.len)
         return DETECT_OPAQUE;
+    if (bytes.len >= LIMIT_HTTP_START_LINE) /* 414, when it looks like a target */
+        return judge_target(skip_blanks(slice_skip(bytes, start), is_blank));
     *seen = bytes.len;
     return DETECT_MORE;
 }
 
+/* A registered method was read: HTTP1, MORE, or OPAQUE for "not this rule". */
+static enum detected judge_registered(struct slice rest)
+{
+    struct slice target = skip_blanks(rest, is_odd_blank);
+
+    return target.len < rest.len ? judge_target(target) : DETECT_OPAQUE;
+}
+
 static enum detected judge_line(struct slice bytes, size_t start, size_t *seen)
 {
-    struct slice line = slice_skip(bytes, start), method;
+    struct slice line = slice_skip(bytes, start), method, rest;
     enum detected is;
 
     method = slice_take(line, http1_token_span(line.ptr, line.ptr + line.len));
-    if (method.len == line.len)
-        return bytes.len < LIMIT_HTTP_START_LINE ? DETECT_MORE : DETECT_OPAQUE;
-    if (method.len == 0 || line.ptr[method.len] != ' ')
+    rest = slice_skip(line, method.len);
+    if (rest.len == 0) /* nothing but a token as long as a start line may be: 414 */
+        return bytes.len < LIMIT_HTTP_START_LINE ? DETECT_MORE : DETECT_HTTP1;
+    if (method.len == 0)
         return DETECT_OPAQUE;
     if (is_registered(method)) {
-        is = judge_target(slice_skip(line, method.len + 1));
+        is = judge_registered(rest);
         if (is != DETECT_OPAQUE)
             return is;
     }
+    if (!is_blank((unsigned char)rest.ptr[0]))
+        return DETECT_OPAQUE;
     return search_version(bytes, start + method.len, seen);
+}
+
+/* Empty lines and blanks in front, which lenient servers pass over. */
+static size_t skip_front(struct slice bytes)
+{
+    size_t start = 0;
+
+    while (start < bytes.len && start < LIMIT_HTTP_START_LINE &&
+           (bytes.ptr[start] == '\r' || bytes.ptr[start] == '\n' || is_blank((unsigned char)bytes.ptr[start])))
+        start++;
+    return start;
 }
 
 enum detected detect_http(struct slice bytes, size_t *seen)
 {
     struct slice preface = SLICE_LIT("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-    size_t start = 0;
+    size_t start;
 
     if (slice_starts(bytes, preface))
         return DETECT_HTTP2;
     if (slice_starts(preface, bytes))
         return DETECT_MORE;
-    while (start < bytes.len && start < LIMIT_HTTP_START_LINE && (bytes.ptr[start] == '\r' || bytes.ptr[start] == '\n'))
-        start++;
+    start = skip_front(bytes);
     if (start == LIMIT_HTTP_START_LINE)
         return DETECT_OPAQUE;
     if (start == bytes.len)

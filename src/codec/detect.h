@@ -3,12 +3,17 @@
  * that is carried as it is. TLS is recognised before, by client_hello.h.
  *
  * It is HTTP/2 if the connection begins with the preface of RFC 9113 section
- * 3.4. It is HTTP/1 if it begins with a token and a space and, later on that line
- * (up to LIMIT_HTTP_START_LINE), " HTTP/"; or with a registered method, a space
- * and "/", "*" or "http". Empty lines in front are passed over, since servers
- * behind us may do so too: what such a server would take for a request must not
- * travel around the policy as opaque bytes. Whether the request is well-formed is
- * not asked here: HTTP that is malformed is answered 400.
+ * 3.4. It is HTTP/1 if it begins with a token and a blank and, later on that line
+ * (up to LIMIT_HTTP_START_LINE), a blank and "HTTP/"; or with a registered method,
+ * blanks and "/", "*" or "http"; or with a token, or a token and such a target, of
+ * that whole limit. A blank is SP,
+ * HTAB, VT or FF, behind a registered method whatever any server takes for one; and
+ * blanks and empty lines in front are passed over: what a lenient server behind us
+ * would take for a request must not travel around the policy as opaque bytes. A
+ * control byte on the line says that it is no text, so that a binary protocol whose
+ * first bytes look like a token is not held up.
+ * Whether the request is well-formed is not asked here: HTTP that is malformed is
+ * answered 400.
  */
 #pragma once
 

@@ -44,8 +44,21 @@ static const struct {
     {L("FOO  HTTP/1.1\r\n"), DETECT_HTTP1, 10},
     {L("FOO a HTTP b HTTP/\r\n"), DETECT_HTTP1, 18},
     {L("foo bar http/1.1\n"), DETECT_OPAQUE, 17},
-    {L("GET\t/ HTTP/1.1\r\n"), DETECT_OPAQUE, 4},
-    {L(" GET / HTTP/1.1\r\n"), DETECT_OPAQUE, 1},
+    {L("GET\t/ HTTP/1.1\r\n"), DETECT_HTTP1, 5}, /* HAProxy takes a tab for a space */
+    {L("GET \t/"), DETECT_HTTP1, 6},
+    {L("GET\x0b/"), DETECT_HTTP1, 5}, /* Python's http.server any white space */
+    {L("GET\xa0/"), DETECT_HTTP1, 5},
+    {L("GET\r/"), DETECT_HTTP1, 5},
+    {L("GET\r\n"), DETECT_OPAQUE, 5},
+    {L("GET\0/ HTTP/1.1"), DETECT_OPAQUE, 4},
+    {L("FOO\t/a\x0cHTTP/1.1"), DETECT_HTTP1, 12},
+    {L("FOO\xa0/a HTTP/1.1"), DETECT_OPAQUE, 4},
+    {L("FOO /aHTTP/1.1 \tHTTP/"), DETECT_HTTP1, 21},
+    {L("FOO /aHTTP/1.1\n"), DETECT_OPAQUE, 15},
+    {L(" GET / HTTP/1.1\r\n"), DETECT_HTTP1, 6},
+    {L("\t \r\nFOO x HTTP/"), DETECT_HTTP1, 15},
+    {L("0\x0c\x02\x01\x01`\x07"), DETECT_OPAQUE, 3}, /* LDAP */
+    {L("0 \x02\x01\x01`\x1b"), DETECT_OPAQUE, 3},
     {L("\r\nGET / HTTP/1.1\r\n"), DETECT_HTTP1, 7},
     {L("\n\n\rFOO x HTTP/"), DETECT_HTTP1, 14},
     {L("\r\n\r\n\0\r\nQUIT\n"), DETECT_OPAQUE, 5}, /* PROXY protocol, version 2 */
@@ -98,24 +111,25 @@ static void in_pieces(void **state)
 
 static void limit(void **state)
 {
-    static const char *const starts[] = {"", "\r\n", "FOO ", "GET x"};
+    static const char *const starts[] = {"", "\r\n", "FOO /", "FOO ", "GET x"}; /* from the fourth on no HTTP */
     static char bytes[LIMIT_HTTP_START_LINE + 100];
 
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 5; i++) {
+        enum detected end = i < 3 ? DETECT_HTTP1 : DETECT_OPAQUE; /* 414, or nothing of ours */
         size_t seen = 0;
 
         memset(bytes, 'x', sizeof(bytes));
         memcpy(bytes, starts[i], strlen(starts[i]));
         assert_int_equal(detect_http(slice_of(bytes, 1000), &seen), DETECT_MORE);
         assert_int_equal(detect_http(slice_of(bytes, LIMIT_HTTP_START_LINE - 1), &seen), DETECT_MORE);
-        assert_int_equal(detect_http(slice_of(bytes, LIMIT_HTTP_START_LINE), &seen), DETECT_OPAQUE);
+        assert_int_equal(detect_http(slice_of(bytes, LIMIT_HTTP_START_LINE), &seen), end);
         seen = 0;
-        assert_int_equal(detect_http(slice_of(bytes, sizeof(bytes)), &seen), DETECT_OPAQUE);
+        assert_int_equal(detect_http(slice_of(bytes, sizeof(bytes)), &seen), end);
         seen = 0;
         if (i < 2)
             continue;
         memcpy(bytes + LIMIT_HTTP_START_LINE - 5, " HTTP/", 6);
-        assert_int_equal(detect_http(slice_of(bytes, sizeof(bytes)), &seen), DETECT_OPAQUE);
+        assert_int_equal(detect_http(slice_of(bytes, sizeof(bytes)), &seen), end);
         memcpy(bytes + LIMIT_HTTP_START_LINE - 6, " HTTP/", 6);
         assert_int_equal(detect_http(slice_of(bytes, LIMIT_HTTP_START_LINE - 1), &seen), DETECT_MORE);
         assert_int_equal(detect_http(slice_of(bytes, sizeof(bytes)), &seen), DETECT_HTTP1);

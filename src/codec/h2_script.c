@@ -348,9 +348,9 @@ static void give(struct script *script, struct slice bytes)
 
 static uint8_t type_of(struct slice name)
 {
-    for (uint8_t type = 0; type < sizeof(frame_names) / sizeof(frame_names[0]); type++)
+    for (size_t type = 0; type < sizeof(frame_names) / sizeof(frame_names[0]); type++)
         if (slice_eq(name, slice_str(frame_names[type])))
-            return type;
+            return (uint8_t)type;
     return (uint8_t)number(name);
 }
 
