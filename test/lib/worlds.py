@@ -169,8 +169,9 @@ class World:
         program.wait_port(port)
         return program
 
-    def stop_controller(self, component):
-        self.controllers[component].stop()
+    def kill_controller(self, component):
+        self.controllers[component].kill(signal.SIGKILL)
+        self.controllers[component].wait_exit()
 
     def _start_linkerd(self):
         host = self.network.host("kube")
