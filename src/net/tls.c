@@ -154,14 +154,17 @@ static ssize_t record_read(struct io *io, void *to, size_t len)
             done += read_plain(tls, (char *)to + done, len - done);
             continue;
         }
-        if (tls->error || tls->read_ended)
+        if (tls->error || tls->read_ended) {
+            tls->end_told |= done == 0;
             return done ? (ssize_t)done : tls->error;
+        }
         step = next_record(tls, (uint8_t *)to + done, len - done, &got);
         done += got;
         if (step == STEP_STARVED) {
             if (done)
                 break;
             r = refill(tls);
+            tls->end_told |= r < 0 && r != -EAGAIN;
             if (r < 0)
                 return r;
         }
@@ -178,7 +181,7 @@ static bool record_pending(const struct io *io)
     if (!chain_empty(&tls->plain))
         return true;
     if (tls->error || tls->read_ended)
-        return false;
+        return !tls->end_told;
     return whole_record(tls, header) != 0 || tls->below_ended || io_pass_pending(io);
 }
 

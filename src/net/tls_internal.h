@@ -49,6 +49,7 @@ struct tls {
     int error; /* what every later call returns; 0 while whole */
     bool server;
     bool read_ended;      /* close_notify has come */
+    bool end_told;        /* the reader knows of it, or of the error: until then a read is pending */
     bool write_ended;     /* close_notify has been queued */
     bool below_ended;     /* FIN has come */
     bool starved;         /* TLS 1.2: what is here is not a whole record */

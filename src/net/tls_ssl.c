@@ -50,8 +50,10 @@ static ssize_t ssl_read(struct io *io, void *to, size_t len)
     size_t done = 0;
     int r;
 
-    if (tls->error || tls->read_ended || len == 0)
+    if (tls->error || tls->read_ended || len == 0) {
+        tls->end_told |= len != 0;
         return tls->error;
+    }
     ERR_clear_error();
     tls->starved = false;
     do {
@@ -59,6 +61,7 @@ static ssize_t ssl_read(struct io *io, void *to, size_t len)
 
         if (SSL_read_ex(tls->ssl, (char *)to + done, len - done, &n) != 1) {
             r = read_problem(tls);
+            tls->end_told |= done == 0 && r != -EAGAIN;
             return done ? (ssize_t)done : r; /* an end or an error comes again */
         }
         done += n;
@@ -122,7 +125,7 @@ static bool ssl_pending(const struct io *io)
     const struct tls *tls = CONTAINER_OF(io, struct tls, io);
 
     if (tls->error || tls->read_ended)
-        return false;
+        return !tls->end_told;
     if (!tls->starved && (SSL_has_pending(tls->ssl) || !chain_empty(&tls->in) || tls->below_ended))
         return true;
     return io_pass_pending(io);

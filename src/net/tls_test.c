@@ -548,6 +548,22 @@ static void test_half_close(void **state)
     assert_int_equal(tls_read(&f->world, &f->a, &byte, 1), 0);
 }
 
+/* The end that comes in one piece with the last bytes is there to be read, and only until it was read. */
+static void test_end_behind_bytes(void **state)
+{
+    struct fixture *f = *state;
+    char bytes[64];
+
+    connect_pair(f);
+    tls_write(&f->world, &f->a, "last words", 10);
+    assert_int_equal(io_shutdown(&f->a.stack), 0);
+    tls_settle(&f->world);
+    assert_int_equal(tls_read(&f->world, &f->b, bytes, sizeof(bytes)), 10);
+    assert_true(io_pending(&f->b.stack));
+    assert_int_equal(io_read(&f->b.stack, bytes, sizeof(bytes)), 0);
+    assert_false(io_pending(&f->b.stack));
+}
+
 static void test_truncation(void **state)
 {
     struct fixture *f = *state;
@@ -1134,7 +1150,7 @@ int main(void)
         TEST(test_credentials),
         TEST(test_time_of_the_worker),
         TEST(test_alpn),
-        TEST(test_half_close),
+        TEST(test_half_close), TEST(test_end_behind_bytes),
         TEST(test_truncation),
         TEST(test_any_bit_flipped),
         TEST(test_replay),

@@ -93,6 +93,7 @@ class Namespace:
     """One namespace, without interfaces but lo, which is up."""
 
     def __init__(self, label):
+        self.mounts = {}  # path -> what programs see there instead, as a container has files of its own
         self.name = f"{PREFIX}-{os.getpid()}-{next(_numbers)}-{label}"
         self.path = f"/run/netns/{self.name}"
         _ip("netns", "add", self.name)
@@ -110,8 +111,14 @@ class Namespace:
         user = []
         if uid is not None:
             user = [f"--reuid={uid}", f"--regid={gid if gid is not None else uid}", "--clear-groups"]
-        return ["nsenter", f"--net={self.path}", "--", "setpriv", *user, "--pdeathsig=KILL", "--",
+        return ["nsenter", f"--net={self.path}", "--", *self._mounting(), "setpriv", *user, "--pdeathsig=KILL", "--",
                 *[str(arg) for arg in argv]]
+
+    def _mounting(self):
+        if not self.mounts:
+            return []
+        script = "".join(f"mount --bind '{source}' '{path}' && " for path, source in self.mounts.items()) + 'exec "$@"'
+        return ["unshare", "--mount", "--propagation=private", "--", "sh", "-c", script, "sh"]
 
     def run(self, argv, uid=None, gid=None, check=True, timeout=60, **options):
         """Runs to the end, output captured as text. Raises with both outputs when the status is not 0 and check."""

@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from proxy.test_foreign_proxy import PROXY, key_and_request
+from lib.worlds import key_and_request
+from proxy.test_foreign_proxy import PROXY
 from proxy.test_pair import NGINX
 
 DOMAIN = "cluster.local"

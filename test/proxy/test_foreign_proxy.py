@@ -7,30 +7,12 @@ import shutil
 
 import pytest
 
+from lib.worlds import key_and_request
 from proxy.test_pair import echo_server, folder, nginx  # noqa: F401 (a fixture)
 
 PEERS = os.environ.get("LINKERD_PEERS")
 PROXY = pathlib.Path(PEERS or "/nonexistent") / "linkerd2-proxy"
 pytestmark = pytest.mark.skipif(not PROXY.exists(), reason="LINKERD_PEERS names no folder with linkerd2-proxy")
-
-
-
-def key_and_request(directory, name):
-    """What Linkerd's helper writes before its proxy starts."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import NameOID
-    key = ec.generate_private_key(ec.SECP256R1())
-    request = (x509.CertificateSigningRequestBuilder()
-               .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])]))
-               .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False).sign(key, hashes.SHA256()))
-    directory = pathlib.Path(directory)
-    (directory / "key.p8").write_bytes(key.private_bytes(serialization.Encoding.DER, serialization.PrivateFormat.PKCS8,
-                                                         serialization.NoEncryption()))
-    (directory / "csr.der").write_bytes(request.public_bytes(serialization.Encoding.DER))
-    for name in ("key.p8", "csr.der"):
-        (directory / name).chmod(0o644)
 
 
 @pytest.fixture(params=["foreign client", "foreign server"])

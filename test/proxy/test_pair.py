@@ -217,6 +217,31 @@ def test_websocket_upgrade(pair):
     assert done.stdout.split() == ["0olleh", "1olleh", "2olleh"]
 
 
+def test_end_of_an_upgraded_connection(pair):
+    """The server's last bytes and its end, which often arrive together, both reach the client at once."""
+    code = ("import socket\n"
+            "s=socket.create_server(('0.0.0.0',8082))\n"
+            "while True:\n"
+            "    c=s.accept()[0]\n"
+            "    if not c.recv(4096): continue\n"
+            "    c.sendall(b'HTTP/1.1 101 Switching Protocols\\r\\nConnection: Upgrade\\r\\nUpgrade: words\\r\\n\\r\\nhello')\n"
+            "    c.recv(100); c.sendall(b'bye'); c.close()\n")
+    pair.service(port=82, target=8082)
+    pair.web.start_app([sys.executable, "-c", code], port=8082, uid=0, name="words")
+    pair.start()
+    for _ in range(10):
+        with pair.client.host.connect("10.99.0.1", 82, timeout=5) as sock:
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: web\r\nConnection: Upgrade\r\nUpgrade: words\r\n\r\n")
+            answer = b""
+            while not answer.endswith(b"hello"):
+                answer += sock.recv(4096)
+            sock.sendall(b"well?")
+            last = b""
+            while data := sock.recv(4096):
+                last += data
+            assert last == b"bye"
+
+
 def greeter(pod, port):
     """A server that speaks first, as SMTP and MySQL do, and then echoes lines."""
     code = ("import socket,threading,sys\n"
