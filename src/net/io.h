@@ -44,7 +44,7 @@ struct io_ops {
     int (*flush)(struct io *io);
     /* Ends the sending side in order (FIN, close_notify) behind all that was written. 0, -EAGAIN (call again), or an error. */
     int (*shutdown)(struct io *io);
-    /* True when read() could give bytes without new readiness from below. */
+    /* True when read() could give bytes, the end or an error without new readiness from below; the end stays to be read. */
     bool (*pending)(const struct io *io);
     /* Frees the filter (not the one below); nothing is sent. */
     void (*free)(struct io *io);

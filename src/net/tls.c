@@ -168,7 +168,7 @@ static bool record_pending(const struct io *io)
     if (!chain_empty(&tls->plain))
         return true;
     if (tls->error || tls->read_ended)
-        return false;
+        return true; /* may have come with the last bytes; nothing new from below would tell of it */
     return whole_record(tls, header) != 0 || tls->below_ended || io_pass_pending(io);
 }
 

@@ -122,7 +122,7 @@ static bool ssl_pending(const struct io *io)
     const struct tls *tls = CONTAINER_OF(io, struct tls, io);
 
     if (tls->error || tls->read_ended)
-        return false;
+        return true; /* may have come with the last bytes */
     if (!tls->starved && (SSL_has_pending(tls->ssl) || !chain_empty(&tls->in) || tls->below_ended))
         return true;
     return io_pass_pending(io);

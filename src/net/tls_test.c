@@ -548,6 +548,21 @@ static void test_half_close(void **state)
     assert_int_equal(tls_read(&f->world, &f->a, &byte, 1), 0);
 }
 
+/* The end came in one read with the last bytes: it is still there to be read, and nothing else will tell of it. */
+static void test_end_with_the_last_bytes(void **state)
+{
+    struct fixture *f = *state;
+    char bytes[100];
+
+    connect_pair(f);
+    tls_write(&f->world, &f->a, "last words", 10);
+    assert_int_equal(io_shutdown(&f->a.stack), 0);
+    tls_settle(&f->world);
+    assert_int_equal(io_read(&f->b.stack, bytes, sizeof(bytes)), 10);
+    assert_true(io_pending(&f->b.stack));
+    assert_int_equal(io_read(&f->b.stack, bytes, sizeof(bytes)), 0);
+}
+
 static void test_truncation(void **state)
 {
     struct fixture *f = *state;
@@ -1135,6 +1150,7 @@ int main(void)
         TEST(test_time_of_the_worker),
         TEST(test_alpn),
         TEST(test_half_close),
+        TEST(test_end_with_the_last_bytes),
         TEST(test_truncation),
         TEST(test_any_bit_flipped),
         TEST(test_replay),

@@ -262,3 +262,38 @@ def test_slow_http_client_after_the_grace(pair, folder):
         while chunk := sock.recv(4096):
             answer += chunk
     assert answer.startswith(b"HTTP/1.1 200") and b"hello from nginx over HTTP/1.1" in answer
+
+
+def test_upgraded_connection_ends_as_its_server_ends_it(pair):
+    """A WebSocket server closes first and leaves its side half-open (RFC 6455 section 7.1.1): the client hears of it at once."""
+    pair.service(port=82, target=8082)
+    listener = pair.web.host.listen("0.0.0.0", 8082)
+
+    def serve():
+        sock, _ = listener.accept()
+        with sock:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += sock.recv(4096)
+            sock.sendall(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n")
+            sock.sendall(sock.recv(100))
+            sock.shutdown(socket.SHUT_WR)
+            assert sock.recv(100) == b""
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    pair.start()
+    with pair.client.host.connect("10.99.0.1", 82) as sock:
+        sock.settimeout(5)
+        sock.sendall(b"GET / HTTP/1.1\r\nhost: web\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n")
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += sock.recv(4096)
+        assert head.startswith(b"HTTP/1.1 101 ")
+        sock.sendall(b"hello")
+        assert sock.recv(100) == b"hello"
+        assert sock.recv(100) == b"", "the server's end did not arrive"
+        sock.shutdown(socket.SHUT_WR)
+        thread.join(5)
+        assert not thread.is_alive(), "the client's end did not arrive"
+    listener.close()
