@@ -76,6 +76,16 @@ def test_many_requests_on_one_connection(pair, folder):
     assert 'tcp_open_total{direction="outbound",peer="dst"' in pair.client.metrics()
 
 
+def test_the_connection_between_proxies_outlives_pauses(pair, folder):
+    """It ends when it was idle for a while, not a while after it once was idle."""
+    pair.service()
+    nginx(pair.web, folder)
+    pair.start(LINKERD2_PROXY_OUTBOUND_HTTP1_CONNECTION_POOL_IDLE_TIMEOUT="1s")
+    pair.client.host.run(["hey", "-n", "80", "-c", "1", "-q", "20", "http://10.99.0.1/"], uid=1000)  # four seconds
+    opened = re.search(r'tcp_open_total\{direction="outbound",peer="dst",.*\} (\d+)', pair.client.metrics())
+    assert int(opened[1]) <= 2, "connections come and go while there are requests"  # a second: this machine stood still
+
+
 def echo_server(pod, port):
     """Bytes come back; the end comes back after them."""
     code = ("import socket,threading,sys\n"
