@@ -86,6 +86,34 @@ def test_the_connection_between_proxies_outlives_pauses(pair, folder):
     assert int(opened[1]) <= 2, "connections come and go while there are requests"  # a second: this machine stood still
 
 
+def test_an_endpoint_whose_application_is_gone_is_left_alone(pair, pod, folder):
+    """Its proxy answers still, and fast; what it says about its application counts as a refused connection."""
+    other, name = pod("other"), "web.default.svc.cluster.local:80"
+    pair.service()
+    pair.control.endpoints[name] = Feed(add(*(weighted(each.host.ip4, 8080, identity=pair.identity, opaque_port=4143)
+                                              for each in (pair.web, other))))
+    nginx(pair.web, folder)
+    pair.control.start([pair.client.host, pair.web.host, other.host])
+    for each, own in ((pair.client, "client"), (pair.web, "web"), (other, "web")):
+        each.redirect()
+        each.start_proxy(pair.control.env(own))
+
+    def statuses(seconds):
+        out = pair.client.host.run(["hey", "-z", seconds, "-c", "1", "-q", "100", "http://10.99.0.1/"], uid=1000).stdout
+        return {int(code): int(count) for code, count in re.findall(r"\[(\d+)\]\s+(\d+) responses", out)}
+
+    seen = statuses("2s")
+    assert seen[200] > 50 and seen.get(502, 0) <= 8, seen  # one, and one for each look whether it is back
+    second = folder / "second"
+    second.mkdir()
+    second.chmod(0o777)
+    nginx(other, second)
+    deadline = time.monotonic() + 20
+    while 'status="200"' not in other.metrics():
+        statuses("500ms")
+        assert time.monotonic() < deadline, "it is not asked again, though its application is there"
+
+
 def echo_server(pod, port):
     """Bytes come back; the end comes back after them."""
     code = ("import socket,threading,sys\n"
