@@ -80,10 +80,10 @@ class Mesh:
         self.controller = self.own.start_controller()
         self.own.start_control_proxy("control-1")
 
-    def start_proxy(self, pod, name, account):
+    def start_proxy(self, pod, name, namespace, account):
         if name in self.foreign:
-            pod.binaries = {**pod.binaries, "linkerd-proxy": self.foreign_proxy(name, identity_of(account, "shop"))}
-        self.own.start_proxy(pod, name, "shop", account)
+            pod.binaries = {**pod.binaries, "linkerd-proxy": self.foreign_proxy(name, identity_of(account, namespace))}
+        self.own.start_proxy(pod, name, namespace, account)
 
     def foreign_proxy(self, name, identity):
         """A copy that the proxy's user may run, and beside the token the key that it wants to find."""
@@ -129,8 +129,8 @@ def test_two_workloads(mesh, foreign):
     (folder / "nginx.conf").write_text(NGINX.format(dir=folder))
     mesh.web.start_app(["nginx", "-c", folder / "nginx.conf"], port=8080, uid=1000, name="nginx")
     mesh.start_control_plane()
-    mesh.start_proxy(mesh.web, "web-1", "web")
-    mesh.start_proxy(mesh.client, "client-1", "client")
+    mesh.start_proxy(mesh.web, "web-1", "shop", "web")
+    mesh.start_proxy(mesh.client, "client-1", "shop", "client")
 
     answer = mesh.curl("-i").stdout
     assert answer.startswith("HTTP/1.1 200") and "hello from nginx over HTTP/1.1" in answer
