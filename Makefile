@@ -17,7 +17,10 @@ test: deps ## all tests: units under sanitizers, fuzz corpora, black box in netw
 test-quick: deps ## units and the quicker half of the black box, in about five minutes
 	@scripts/run-tests --quick
 
-demo: build ## a mesh on this machine; FOR=30s ends by itself
+demo: ## a mesh on this machine; FOR=30s ends by itself
+	@scripts/deps system
+	@scripts/deps python
+	@scripts/run-tests --build release
 	@demo/run $(if $(FOR),--for $(FOR))
 
 bench: build ## side by side with other proxies; prints a table, writes build/bench.json

@@ -202,6 +202,7 @@ class Host(Namespace):
 
 class Network:
     gateway4, gateway6 = "10.77.255.254", "fd77::ffff"
+    host_class = Host
 
     def __init__(self):
         self.hosts = []
@@ -216,8 +217,9 @@ class Network:
             self.switch.close()
             raise
 
-    def host(self, label="host"):
-        host = Host(label, self, len(self.hosts) + 1)
+    def host(self, label="host", number=None):
+        """Its addresses are 10.77.NUMBER and fd77::NUMBER: the next one where no number is given."""
+        host = self.host_class(label, self, number or len(self.hosts) + 1)
         self.hosts.append(host)
         return host
 

@@ -77,6 +77,44 @@ def test_many_requests_on_one_connection(pair, folder):
     assert 'tcp_open_total{direction="outbound",peer="dst"' in pair.client.metrics()
 
 
+def test_the_connection_between_proxies_outlives_pauses(pair, folder):
+    """It ends when it was idle for a while, not a while after it once was idle."""
+    pair.service()
+    nginx(pair.web, folder)
+    pair.start(LINKERD2_PROXY_OUTBOUND_HTTP1_CONNECTION_POOL_IDLE_TIMEOUT="1s")
+    pair.client.host.run(["hey", "-n", "80", "-c", "1", "-q", "20", "http://10.99.0.1/"], uid=1000)  # four seconds
+    opened = re.search(r'tcp_open_total\{direction="outbound",peer="dst",.*\} (\d+)', pair.client.metrics())
+    assert int(opened[1]) <= 2, "connections come and go while there are requests"  # a second: this machine stood still
+
+
+def test_an_endpoint_whose_application_is_gone_is_left_alone(pair, pod, folder):
+    """Its proxy answers still, and fast; what it says about its application counts as a refused connection."""
+    other, name = pod("other"), "web.default.svc.cluster.local:80"
+    pair.service()
+    pair.control.endpoints[name] = Feed(add(*(weighted(each.host.ip4, 8080, identity=pair.identity, opaque_port=4143)
+                                              for each in (pair.web, other))))
+    nginx(pair.web, folder)
+    pair.control.start([pair.client.host, pair.web.host, other.host])
+    for each, own in ((pair.client, "client"), (pair.web, "web"), (other, "web")):
+        each.redirect()
+        each.start_proxy(pair.control.env(own))
+
+    def statuses(seconds):
+        out = pair.client.host.run(["hey", "-z", seconds, "-c", "1", "-q", "100", "http://10.99.0.1/"], uid=1000).stdout
+        return {int(code): int(count) for code, count in re.findall(r"\[(\d+)\]\s+(\d+) responses", out)}
+
+    seen = statuses("2s")
+    assert seen[200] > 50 and seen.get(502, 0) <= 8, seen  # one, and one for each look whether it is back
+    second = folder / "second"
+    second.mkdir()
+    second.chmod(0o777)
+    nginx(other, second)
+    deadline = time.monotonic() + 20
+    while 'status="200"' not in other.metrics():
+        statuses("500ms")
+        assert time.monotonic() < deadline, "it is not asked again, though its application is there"
+
+
 def echo_server(pod, port):
     """Bytes come back; the end comes back after them."""
     code = ("import socket,threading,sys\n"
@@ -288,3 +326,38 @@ def test_slow_http_client_after_the_grace(pair, folder):
         while chunk := sock.recv(4096):
             answer += chunk
     assert answer.startswith(b"HTTP/1.1 200") and b"hello from nginx over HTTP/1.1" in answer
+
+
+def test_upgraded_connection_ends_as_its_server_ends_it(pair):
+    """A WebSocket server closes first and leaves its side half-open (RFC 6455 section 7.1.1): the client hears of it at once."""
+    pair.service(port=82, target=8082)
+    listener = pair.web.host.listen("0.0.0.0", 8082)
+
+    def serve():
+        sock, _ = listener.accept()
+        with sock:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += sock.recv(4096)
+            sock.sendall(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n")
+            sock.sendall(sock.recv(100))
+            sock.shutdown(socket.SHUT_WR)
+            assert sock.recv(100) == b""
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    pair.start()
+    with pair.client.host.connect("10.99.0.1", 82) as sock:
+        sock.settimeout(5)
+        sock.sendall(b"GET / HTTP/1.1\r\nhost: web\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n")
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += sock.recv(4096)
+        assert head.startswith(b"HTTP/1.1 101 ")
+        sock.sendall(b"hello")
+        assert sock.recv(100) == b"hello"
+        assert sock.recv(100) == b"", "the server's end did not arrive"
+        sock.shutdown(socket.SHUT_WR)
+        thread.join(5)
+        assert not thread.is_alive(), "the client's end did not arrive"
+    listener.close()

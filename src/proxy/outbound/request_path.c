@@ -405,11 +405,27 @@ static bool peer_wants_close(const struct request *request, const struct http_he
 }
 
 /* What another endpoint's proxy says about itself is not passed on as ours. */
+/*
+ * A peer's proxy that cannot connect to its application says so, which is as good as a refused connection: the endpoint is
+ * left alone for a while, and comes back with the first answer that says otherwise. Only a proxy can say it: applications'
+ * words under this name are removed by theirs.
+ */
+static void learn_health(struct request *request, const struct http_head *head)
+{
+    const struct http_field *error = http_find(head, HTTP_TOKEN_L5D_PROXY_ERROR);
+    bool unreachable = error && slice_starts(error->value, SLICE_LIT("connect-"));
+
+    if (request->endpoint->info->identity_kind != IDENTITY_NONE)
+        outbound_endpoint_tried(request->worker, request->endpoint, !unreachable, -ECONNREFUSED);
+}
+
 void outbound_response_head(struct request *request, struct http_head *head)
 {
     const struct http_field *version = http_find(head, HTTP_TOKEN_L5D_ORIG_PROTO);
     bool close = peer_wants_close(request, head);
     unsigned kept = 0;
+
+    learn_health(request, head);
 
     if (request->orig_proto)
         head->version = version && slice_starts(version->value, SLICE_LIT("HTTP/1.0")) ? HTTP_1_0 : HTTP_1_1;

@@ -252,7 +252,11 @@ static void sweep(struct timer *timer)
         oldest->idle_since_ns = -1;
         http1_client_drain(oldest->http);
     }
-    maybe_free(pool);
+    /* Requests may have come and gone since this was set. */
+    if (pool->http2 && !pool->users && !pool->removed && pool->unused_ns + pool->config->pool_idle_ns > now)
+        timer_set(pool->worker->loop, timer, pool->unused_ns + pool->config->pool_idle_ns);
+    else
+        maybe_free(pool);
 }
 
 static void free_pool(struct pool *pool)
@@ -365,9 +369,12 @@ void pool_put(struct pool *pool)
         return;
     assert(pool->users > 0);
     pool->users--;
+    if (pool->users)
+        return;
     /* HTTP/2 connections outlive a pause between requests: the sweep looks again after the idle time. */
-    if (pool->users == 0 && !timer_is_set(&pool->sweep))
-        timer_set(pool->worker->loop, &pool->sweep, pool->worker->loop->now_ns + pool->config->pool_idle_ns);
+    pool->unused_ns = pool->worker->loop->now_ns;
+    if (!timer_is_set(&pool->sweep))
+        timer_set(pool->worker->loop, &pool->sweep, pool->unused_ns + pool->config->pool_idle_ns);
 }
 
 void pool_waiter_init(struct pool_waiter *waiter)

@@ -33,6 +33,7 @@ struct pool {
     struct endpoint_info info;   /* its slices live as long as `endpoint`, or are empty */
     bool plaintext, http2;
     unsigned users;
+    int64_t unused_ns;      /* since when nobody uses it */
     struct list idle;       /* struct pool_conn, HTTP/1, ready; the most recently used last */
     struct list busy;       /* running requests; every HTTP/2 connection stands here */
     struct list connecting;
