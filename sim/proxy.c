@@ -89,13 +89,13 @@ static void init_shared(struct sim_proxy *sim)
     MUST(proxy->workers && loop_init(&sim->loop, proxy->sys, CONTROL_PAGES) == 0);
 }
 
-static void open_listener(struct sim_proxy *sim, enum direction direction, struct addr addr)
+static void open_listener(struct sim_proxy *sim, enum listener_role role, struct addr addr)
 {
-    struct listening *listening = &sim->listening[sim->listening_count++];
+    struct listening *listening = &sim->listeners.items[sim->listeners.count++];
 
     listening->fd = sim->proxy.sys->ops->listen(sim->proxy.sys, addr, 0);
     MUST(listening->fd >= 0);
-    listening->direction = direction;
+    listening->role = role;
     listening->addr = addr;
 }
 
@@ -128,14 +128,13 @@ void sim_proxy_start(struct sim_proxy *sim, struct host *host, const char *ident
     read_config(sim, identity);
     init_shared(sim);
     world_add_loop(host->world, &sim->turned, &sim->loop, "control");
-    open_listener(sim, DIRECTION_INBOUND, sim->proxy.config.inbound.listen[0]);
-    open_listener(sim, DIRECTION_OUTBOUND, sim->proxy.config.outbound.listen[0]);
+    open_listener(sim, LISTENER_INBOUND, sim->proxy.config.inbound.listen[0]);
+    open_listener(sim, LISTENER_OUTBOUND, sim->proxy.config.outbound.listen[0]);
     certify(sim, identity);
     start_clients(sim);
     streams_start(&sim->streams);
     for (; sim->running < sim->proxy.config.workers; sim->running++)
-        MUST(worker_start(&sim->proxy.workers[sim->running], &sim->proxy, sim->running, sim->listening,
-                          sim->listening_count) == 0);
+        MUST(worker_start(&sim->proxy.workers[sim->running], &sim->proxy, sim->running, &sim->listeners) == 0);
 }
 
 void sim_proxy_drain(struct sim_proxy *sim, enum drain_state state)
@@ -185,8 +184,7 @@ void sim_proxy_stop(struct sim_proxy *sim)
     sim_proxy_drain(sim, DRAIN_NOW);
     join_workers(sim);
     sim->process->host->world->failure = failure;
-    for (unsigned i = 0; i < sim->listening_count; i++)
-        proxy->sys->ops->close(proxy->sys, sim->listening[i].fd, false);
+    listeners_close(&sim->listeners, proxy->sys);
     streams_release(&sim->streams);
     control_client_release(&sim->destination);
     control_client_release(&sim->policy);

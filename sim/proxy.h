@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "proxy/listeners.h"
 #include "proxy/proxy.h"
 #include "proxy/watch/control_client.h"
 #include "proxy/watch/streams.h"
@@ -23,8 +24,8 @@ struct sim_proxy {
     struct streams streams;
     struct tls_credentials *credentials;
     struct tls_context *tls;
-    struct listening listening[LISTENERS_MAX];
-    unsigned listening_count, running;
+    struct listeners listeners;
+    unsigned running;
     char text[8192]; /* of the variables */
     size_t text_len;
     struct {
@@ -37,7 +38,7 @@ struct sim_proxy {
 void sim_proxy_set(struct sim_proxy *proxy, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* On the host, whose traffic is redirected from now on. `identity` names the workload. */
 void sim_proxy_start(struct sim_proxy *proxy, struct host *host, const char *identity);
-/* As on SIGTERM. */
+/* As on SIGTERM (DRAIN_GENTLY), and once the application listens no more (DRAIN_LAST). */
 void sim_proxy_drain(struct sim_proxy *proxy, enum drain_state state);
 unsigned sim_proxy_open(const struct sim_proxy *proxy);
 /* Ends it; the world runs until its threads have ended. Everything it holds must come back. */

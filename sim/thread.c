@@ -53,5 +53,9 @@ void thread_join(struct thread *thread)
 {
     LIST_FOR_EACH (link, &world_of(thread->loop.sys)->loops)
         assert(CONTAINER_OF(link, struct world_loop, link)->loop != &thread->loop);
+}
+
+void thread_release(struct thread *thread)
+{
     loop_release(&thread->loop);
 }

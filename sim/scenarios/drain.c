@@ -38,6 +38,7 @@ static void run(struct mesh *mesh)
         mesh_list(mesh, 0, false);
     load(mesh, 15);
     mesh_run(mesh, 2 * NS_PER_S); /* as long as it takes until nobody asks it for more */
+    sim_proxy_drain(&mesh->pods[0].proxy, DRAIN_LAST);  /* the application listens no more */
     if (!world_run_until(&mesh->world, is_drained, mesh->world.now_ns + 60 * NS_PER_S))
         world_fail(&mesh->world, "a drain ends", "%u connections are open after a minute", sim_proxy_open(&mesh->pods[0].proxy));
     sim_proxy_stop(&mesh->pods[0].proxy);
