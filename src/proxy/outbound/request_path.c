@@ -270,7 +270,6 @@ static enum step_result no_endpoint_yet(struct request *request, enum why why, s
         if (reason != REASON_NONE)
             return request_fail(request, reason, request->error);
         request->queue = gate;
-        request->queue_until_ns = deadline;
     } else if (failfast_expire(gate, now, &request->queue_until_ns, NULL)) {
         /* Asked each time: a gate that was opened since begins to count now, not when the old time is over. */
         reason = request->reason != REASON_NONE ? request->reason : REASON_FAILFAST;
