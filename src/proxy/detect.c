@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 
 #include "codec/detect.h"
 
@@ -52,6 +53,13 @@ struct slice peeked(struct conn *conn)
 int unpeek(struct conn *conn)
 {
     return io_push_prefix(&conn->io, &conn->peeked);
+}
+
+void keep_server_name(struct conn *conn, struct slice name)
+{
+    free((char *)(uintptr_t)conn->text.ptr);
+    conn->text = slice_of(slice_dup(name), name.len);
+    conn->sni = conn->text.ptr ? conn->text : SLICE_NULL;
 }
 
 int tell_session(struct conn *conn, enum session *ret_session)

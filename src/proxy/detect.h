@@ -20,3 +20,5 @@ int unpeek(struct conn *conn);
  * Tells HTTP from others by the peeked bytes: 1 with *ret_session, 0 when more bytes are needed.
  */
 int tell_session(struct conn *conn, enum session *ret_session);
+/* The connection keeps a copy of the name that the client hello asked for, for routes, logs and metrics. */
+void keep_server_name(struct conn *conn, struct slice name);

@@ -3,6 +3,8 @@
 import pathlib
 import re
 import socket
+import ssl
+import subprocess
 import sys
 import tempfile
 import threading
@@ -11,7 +13,7 @@ import time
 import pytest
 
 from lib.http import get
-from lib.scripted import Feed, add, authorization, server, weighted
+from lib.scripted import Feed, add, authorization, messages, server, weighted
 
 NGINX = """
 daemon off; worker_processes 1; pid {dir}/nginx.pid; error_log stderr warn;
@@ -208,6 +210,57 @@ def test_refused_connect_picks_another_endpoint(pair, network, folder):
     urls = [word for _ in range(30) for word in ("-o", "/dev/null", "http://10.99.0.1/")]
     done = pair.client.host.run(["curl", "-sS", "--no-keepalive", "-H", "connection: close", "-w", "%{http_code}\n", *urls], uid=1000)
     assert done.stdout.split() == ["200"] * 30, done.stdout
+
+
+def tls_policy(routes):
+    """An OutboundPolicy that says TLS: server names to addresses."""
+    o, m, net = (messages()[name] for name in ("outbound", "meta", "net"))
+    policy = o.OutboundPolicy(metadata=m.Metadata(default="tls"))
+    for name, (ip, port) in routes.items():
+        route = policy.protocol.tls.routes.add(metadata=m.Metadata(default=name))
+        route.snis.add().exact = name
+        backend = route.rules.add().backends.first_available.backends.add().backend
+        backend.metadata.default = name
+        backend.forward.CopyFrom(weighted(ip, port))
+    return policy
+
+
+def test_tls_is_routed_by_server_name(pair, folder):
+    """Passed through as it is, to where the name that the client asks for leads; what is no TLS leads nowhere."""
+    server = ("import socket,ssl,sys\n"
+              "c=ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER); c.load_cert_chain(sys.argv[2])\n"
+              "s=socket.create_server(('0.0.0.0',int(sys.argv[1])))\n"
+              "while True:\n"
+              "    try:\n"
+              "        with c.wrap_socket(s.accept()[0],server_side=True) as t: t.sendall(sys.argv[1].encode())\n"
+              "    except OSError as e: print(e,flush=True)\n")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=x",
+                    "-keyout", folder / "key", "-out", folder / "crt"], check=True, capture_output=True)
+    (folder / "both").write_text((folder / "key").read_text() + (folder / "crt").read_text())
+    (folder / "both").chmod(0o644)
+    for port in (7001, 7002):
+        pair.web.start_app(["/usr/bin/python3", "-c", server, str(port), folder / "both"], port=port, name=f"tls-{port}")
+    web = pair.web.host.ip4
+    pair.control.targets["10.99.0.1:443"] = Feed(tls_policy({"one.example": (web, 7001), "two.example": (web, 7002)}))
+    pair.control.start([pair.client.host])
+    pair.client.redirect()
+    pair.client.start_proxy(pair.control.env("client"))
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+
+    def ask(name):
+        with pair.client.host.connect("10.99.0.1", 443) as sock, context.wrap_socket(sock, server_hostname=name) as tls:
+            return tls.recv(100)
+
+    assert [ask(name) for name in ("one.example", "two.example", "ONE.example")] == [b"7001", b"7002", b"7001"]
+    with pytest.raises(OSError):
+        ask("three.example")
+    with pair.client.host.connect("10.99.0.1", 443) as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: one.example\r\n\r\n")
+        try:
+            assert sock.recv(100) == b""
+        except ConnectionResetError:
+            pass
 
 
 def test_policy_change_is_seen_at_once(pair, folder):

@@ -158,8 +158,7 @@ static enum step_result told_tls(struct conn *conn, const struct client_hello *h
     if (conn->worker->tls && slice_eq_nocase(sni, own))
         return switch_to(conn, mesh_path);
     conn->tls = TLS_STATUS_PASSTHROUGH;
-    conn->text = slice_of(slice_dup(sni), sni.len);
-    conn->sni = conn->text;
+    keep_server_name(conn, sni);
     conn->session = SESSION_OPAQUE;
     if (unpeek(conn) < 0)
         return conn_fail(conn, REASON_OUT_OF_MEMORY, -ENOMEM);

@@ -1,6 +1,8 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "codec/client_hello.h"
+#include "mesh/route.h"
 #include "proxy/detect.h"
 #include "proxy/opaque.h"
 #include "proxy/outbound/outbound.h"
@@ -11,6 +13,7 @@ static enum step_result take_original_dst(struct walker *walker, enum why why);
 static enum step_result discover(struct walker *walker, enum why why);
 static enum step_result choose_protocol(struct walker *walker, enum why why);
 static enum step_result detect_session(struct walker *walker, enum why why);
+static enum step_result read_server_name(struct walker *walker, enum why why);
 static enum step_result choose_route(struct walker *walker, enum why why);
 static enum step_result balance_and_connect(struct walker *walker, enum why why);
 
@@ -25,6 +28,15 @@ const struct step outbound_path[] = {
 static const struct step opaque_path[] = {
     {"route", choose_route},           /* learns the backend, or refuses */
     {"connect", balance_and_connect},  /* an endpoint, by mTLS where it has an identity */
+    {"forward", forward_both_ways},
+    {NULL, NULL},
+};
+
+/* The policy says that it is TLS: passed through as it is, routed by the name that the client asks for. */
+static const struct step tls_path[] = {
+    {"sni", read_server_name},         /* learns sni */
+    {"route", choose_route},           /* by that name */
+    {"connect", balance_and_connect},
     {"forward", forward_both_ways},
     {NULL, NULL},
 };
@@ -107,9 +119,11 @@ static enum step_result choose_protocol(struct walker *walker, enum why why)
     else
         switch (found->policy->protocol) {
         case OUTBOUND_OPAQUE:
-        case OUTBOUND_TLS:
             conn->session = SESSION_OPAQUE;
             break;
+        case OUTBOUND_TLS:
+            conn->session = SESSION_OPAQUE;
+            return switch_to(conn, tls_path);
         case OUTBOUND_HTTP1:
             conn->session = SESSION_HTTP1;
             break;
@@ -166,28 +180,84 @@ static enum step_result detect_session(struct walker *walker, enum why why)
     return STEP_WAIT;
 }
 
+/* What the peeked bytes say: the name, more is needed (STEP_WAIT), or that it is no TLS. */
+static enum step_result judge_hello(struct conn *conn)
+{
+    struct client_hello hello;
+
+    switch (client_hello_parse(peeked(conn), &hello)) {
+    case CLIENT_HELLO_FOUND:
+        keep_server_name(conn, client_hello_server_name(&hello));
+        return unpeek(conn) < 0 ? conn_fail(conn, REASON_OUT_OF_MEMORY, -ENOMEM) : STEP_NEXT;
+    case CLIENT_HELLO_MORE:
+        return STEP_WAIT;
+    case CLIENT_HELLO_NOT_TLS:
+    case CLIENT_HELLO_MALFORMED:
+        break;
+    }
+    return conn_fail(conn, REASON_PROTOCOL_MISMATCH, 0);
+}
+
+static enum step_result read_server_name(struct walker *walker, enum why why)
+{
+    struct conn *conn = conn_of(walker);
+    enum step_result result = STEP_WAIT;
+    int r;
+
+    if (why == WHY_CANCEL)
+        return STEP_FAIL;
+    if (why == WHY_START)
+        conn_deadline(conn, conn->worker->loop->now_ns + conn->worker->proxy->config.outbound.detect_timeout_ns);
+    r = peek_more(conn, LIMIT_CLIENT_HELLO);
+    if (!chain_empty(&conn->peeked))
+        result = judge_hello(conn);
+    if (result == STEP_WAIT && r < 0)
+        return r == -ENOBUFS ? conn_fail(conn, REASON_PROTOCOL_MISMATCH, 0)
+                             : conn_fail(conn, REASON_CLIENT_GONE, r == -ENODATA ? 0 : r);
+    if (result == STEP_WAIT && why == WHY_TIMER)
+        return conn_fail(conn, REASON_TLS_DETECT_TIMEOUT, -ETIMEDOUT);
+    if (result == STEP_NEXT)
+        timer_cancel(&conn->deadline);
+    return result;
+}
+
+/* The route that takes the connection: the first, or the best for the name that TLS asks for. NULL: none. */
+static const struct outbound_route *route_of(const struct conn *conn, const struct routes_view *routes)
+{
+    struct route_found found = {.route = 0};
+
+    if (!routes->routes || !routes->routes->count)
+        return NULL;
+    if (routes == &conn->view->tls && !outbound_route_find_sni(routes->routes, conn->sni, &found))
+        return NULL;
+    return routes->routes->items[found.route].rule_count ? &routes->routes->items[found.route] : NULL;
+}
+
 static enum step_result choose_route(struct walker *walker, enum why why)
 {
     struct conn *conn = conn_of(walker);
     const struct outbound_policy *policy = conn->view->discovery->policy;
-    const struct routes_view *routes = policy->protocol == OUTBOUND_TLS ? &conn->view->tls : &conn->view->opaque;
+    bool tls = conn->walker.path == tls_path;
+    const struct routes_view *routes = tls ? &conn->view->tls : &conn->view->opaque;
+    const struct outbound_route *route;
     const struct outbound_rule *rule;
 
     series_conn_opened(conn);
     if (policy->invalid)
         return conn_fail(conn, REASON_POLICY_INVALID, 0);
-    if (conn->view->by_profile && conn->view->discovery->profile->override_count && policy->protocol != OUTBOUND_TLS) {
+    if (conn->view->by_profile && conn->view->discovery->profile->override_count && !tls) {
         conn->backend = outbound_pick_backend(conn->worker, &conn->view->profile);
         return STEP_NEXT;
     }
-    if (!routes->routes || !routes->routes->count || !routes->routes->items[0].rule_count)
+    route = route_of(conn, routes);
+    if (!route)
         return conn_fail(conn, REASON_ROUTE_NOT_FOUND, 0);
-    rule = &routes->routes->items[0].rules[0];
-    series_route_taken(conn, &routes->routes->items[0]);
+    rule = &route->rules[0];
+    series_route_taken(conn, route);
     for (size_t i = 0; i < rule->filters.count; i++)
         if (rule->filters.items[i].kind == FILTER_TCP_FORBIDDEN || rule->filters.items[i].kind == FILTER_TCP_INVALID)
             return conn_fail(conn, REASON_ROUTE_FORBIDDEN, 0);
-    conn->backend = outbound_pick_backend(conn->worker, routes_view_rule(routes, routes->routes->items, rule));
+    conn->backend = outbound_pick_backend(conn->worker, routes_view_rule(routes, route, rule));
     return conn->backend ? STEP_NEXT : conn_fail(conn, REASON_NO_BACKEND, 0);
 }
 
