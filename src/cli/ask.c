@@ -86,7 +86,7 @@ static int split(const char *address, char *host, size_t host_size, const char *
 static int resolve(const char *address, struct addr addrs[ADDRESSES_MAX], struct errmsg *msg)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV}, *found;
-    const char *port;
+    const char *port = NULL;
     char host[256];
     int count = 0, r;
 

@@ -414,7 +414,7 @@ static int scalar_text(struct builder *b, const struct yaml_node *node, struct f
         if (has_tabbed_line(source))
             return fail(b, -EINVAL, node->line, node->column,
                         "a folded text (>) with a line that begins with a tab; use | or spaces");
-        /* fall through */
+        __attribute__((fallthrough));
     default:
         *ret_text = arena_dup(b->arena, token_text(token));
         r = ret_text->ptr ? 0 : -ENOMEM;

@@ -9,8 +9,6 @@
 
 enum { PROBLEMS_MAX = 64 * 1024 };
 
-extern char **environ;
-
 static const char *from_environment(void *owner, const char *name)
 {
     return getenv(name);

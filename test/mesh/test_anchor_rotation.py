@@ -73,7 +73,7 @@ def test_anchor_rotation(mesh, programs):  # noqa: F811
     folder = mesh.path / "nginx"
     folder.mkdir()
     folder.chmod(0o777)
-    (folder / "nginx.conf").write_text(NGINX.format(dir=folder))
+    (folder / "nginx.conf").write_text(NGINX.format(dir=folder, port=8080))
     mesh.web.start_app(["nginx", "-c", folder / "nginx.conf"], port=8080, uid=1000, name="nginx")
     mesh.web.start_app([sys.executable, "-c", SERVER], port=7000, uid=0, name="echo")
     mesh.write("echo.yaml", ECHO)
