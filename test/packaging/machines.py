@@ -10,12 +10,15 @@ import pathlib
 import re
 import shlex
 import shutil
-
-from lib.proc import DEADLINE
+import signal
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 UNITS = ROOT / "packaging/systemd"
 USERS = {"linkerd-proxy": 2102, "linkerd-controller": 2103, None: None}
+_IS_ACTIVE = """#!/bin/sh
+# systemctl is-active UNIT, for lines that wait for it
+case $(ps -o stat= -p "$(cat "$UNITS/$2")") in ''|Z*) echo inactive; exit 3 ;; *) echo active ;; esac
+"""
 _WITH_RESOLV = 'if [ -e "$1" ]; then mount --bind "$1" /etc/resolv.conf; fi; shift; exec "$@"'
 
 
@@ -43,6 +46,8 @@ class Machine:
         self.etc = machines.folder / name / "etc"
         (self.etc / "linkerd").mkdir(parents=True)
         (self.etc / "linkerd").rmdir()  # the page makes it
+        self.units = machines.folder / name / "units"  # the processes of those that run
+        self.units.mkdir()
         self.running = {}  # unit: Program, or None where it did its work once
         self.host.set("ipv4/ip_unprivileged_port_start", 53)  # what AmbientCapabilities gives
         self.host.ip("route", "del", "default")  # so that only the route that the page makes leads to services
@@ -65,7 +70,7 @@ class Machine:
                 self.systemctl(found[1].split()[0], unit)
             return ""
         line = re.sub(r"^scp ", "cp ", line)
-        environment = {**os.environ, "PATH": f"{self.machines.path}:{os.environ['PATH']}:/usr/sbin:/sbin"}
+        environment = {**os.environ, "UNITS": str(self.units), "PATH": f"{self.machines.path}:{os.environ['PATH']}:/usr/sbin:/sbin"}
         done = self.host.run(self.argv(["bash", "-c", f"cd {ROOT} && {self.here(line)}"]), env=environment, check=False)
         assert done.returncode == 0, f"{self.name}# {line}: status {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout + done.stderr
@@ -122,15 +127,15 @@ class Machine:
             os.chown(path, USERS[user], USERS[user])
         words = self._words(self.here(settings["Service", "ExecStart"][0]), environment)
         self.running[unit] = self.machines.programs.start(
-            words, namespace=self.host, uid=USERS.get(user, 65534), env=environment, name=f"{self.name}-{unit}")
+            words, namespace=self.host, uid=USERS.get(user, 65534), env=environment, name=f"{self.name}-{unit}",
+            stop_with=(signal.SIGTERM, signal.SIGINT))  # the second ends a drain
+        (self.units / unit).write_text(str(self.running[unit].pid))
 
     def _stop(self, unit):
         settings = self._unit(unit)
         program = self.running.pop(unit)
         if program:
-            program.kill(2)  # SIGINT, and again: nobody waits two minutes here
-            program.kill(15)
-            program.wait_exit(DEADLINE)
+            program.stop()
         self._once(settings, "ExecStop", self._environment(settings))
         self._once(settings, "ExecStopPost", self._environment(settings))
 
@@ -144,6 +149,8 @@ class Machines:
         self.path.mkdir()
         for name in ("linkerd", "linkerd-init", "linkerd-proxy", "linkerd-controller"):
             (self.path / name).symlink_to(binaries[name])
+        (self.path / "systemctl").write_text(_IS_ACTIVE)
+        (self.path / "systemctl").chmod(0o755)
         self.all = {name: Machine(name, network.host(name), self) for name in ("control", "web", "client")}
 
     def __getitem__(self, name):
