@@ -288,7 +288,7 @@ static void serve(struct peer *peer)
     }
     if (peer->sent_end && peer->eof && !peer->out.len)
         end(peer, 0);
-    else if (peer->want_end && !peer->sent_end && !peer->over)
+    else if (peer->want_end && !peer->out.len && !peer->sent_end && !peer->over) /* with bytes left, room for them wakes it */
         task_wake(&peer->app->loop, &peer->work);
 }
 
