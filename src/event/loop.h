@@ -102,8 +102,8 @@ void dispose_wake(struct loop *loop, struct task *disposal);
 
 /*
  * Lets other threads wake a task of this loop. Embedded in something that lives
- * until waker_release(), which the loop's own thread calls once no other thread
- * can reach the waker any more. Waking many times before the loop looks runs
+ * until waker_release(), which the loop's own thread, or whoever has joined it, calls
+ * once no other thread can reach the waker any more. Waking many times before the loop looks runs
  * the task once.
  */
 struct waker {

@@ -42,11 +42,7 @@ static int woken_start(struct thread *thread)
 
 static void woken_finish(struct thread *thread)
 {
-    struct woken_thread *woken = CONTAINER_OF(thread, struct woken_thread, thread);
-
-    waker_release(&woken->waker);
-    task_cancel(&woken->task);
-    woken->finished = true;
+    CONTAINER_OF(thread, struct woken_thread, thread)->finished = true;
 }
 
 static void *wake_often(void *arg)
@@ -74,10 +70,11 @@ static void test_waker_from_two_threads(void **state)
         assert_int_equal(pthread_create(&wakers[i], NULL, wake_often, &woken), 0);
     for (int i = 0; i < 2; i++)
         pthread_join(wakers[i], NULL);
-    /* The last wake-up is ours, so that nobody else holds the waker when the thread releases it. */
     atomic_fetch_add(&woken.asked, 1);
     waker_wake(&woken.waker);
     thread_join(&woken.thread);
+    waker_release(&woken.waker); /* not in the thread, which may end while the last wake-up is still being given */
+    task_cancel(&woken.task);
     thread_release(&woken.thread);
     assert_true(woken.started && woken.finished);
     assert_int_equal(woken.done, 2 * WAKES + 1);
