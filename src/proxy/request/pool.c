@@ -467,9 +467,13 @@ int pool_open(struct pool *pool, struct pool_waiter *waiter, struct task *task, 
     return -EAGAIN;
 }
 
+/* What it was woken for, an idle connection or a dial that failed, is the next one's business now. */
 void pool_cancel(struct pool *pool, struct pool_waiter *waiter)
 {
+    if (list_empty(&waiter->link))
+        return;
     stop_waiting(pool, waiter);
+    wake_waiter(pool);
 }
 
 static void end_all(struct map *map)
