@@ -60,6 +60,27 @@ static bool is_registered(struct slice method)
     return false;
 }
 
+enum { SCHEME_MAX = 32 };
+
+static bool is_scheme_char(char c) /* RFC 3986 section 3.1 */
+{
+    return ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
+}
+
+/* A URI of any scheme ("ftp://"): servers that still know HTTP/0.9 take "GET ftp://h/" without a version. */
+static enum detected judge_scheme(struct slice rest)
+{
+    struct slice mark = SLICE_LIT("://");
+    size_t len = 0;
+
+    while (len < rest.len && len < SCHEME_MAX && is_scheme_char(rest.ptr[len]))
+        len++;
+    rest = slice_take(slice_skip(rest, len), mark.len);
+    if (len == 0 || len == SCHEME_MAX || !slice_eq(rest, slice_take(mark, rest.len)))
+        return DETECT_OPAQUE;
+    return rest.len < mark.len ? DETECT_MORE : DETECT_HTTP1;
+}
+
 /* What stands where the target of a registered method begins: HTTP1, MORE, or OPAQUE for "not this rule". */
 static enum detected judge_target(struct slice rest)
 {
@@ -70,7 +91,7 @@ static enum detected judge_target(struct slice rest)
     if (rest.ptr[0] == '/' || rest.ptr[0] == '*')
         return DETECT_HTTP1;
     if (!slice_eq_nocase(slice_take(rest, 4), slice_take(http, rest.len)))
-        return DETECT_OPAQUE;
+        return judge_scheme(rest);
     return rest.len < 4 ? DETECT_MORE : DETECT_HTTP1;
 }
 

@@ -5,7 +5,7 @@
  * It is HTTP/2 if the connection begins with the preface of RFC 9113 section
  * 3.4. It is HTTP/1 if it begins with a token and a blank and, later on that line
  * (up to LIMIT_HTTP_START_LINE), a blank and "HTTP/"; or with a registered method,
- * blanks and "/", "*" or "http"; or with a token, or a token and such a target, of
+ * blanks and "/", "*", "http" or a scheme with "://"; or with a token, or a token and such a target, of
  * that whole limit. A blank is SP,
  * HTAB, VT or FF, behind a registered method whatever any server takes for one; and
  * blanks and empty lines in front are passed over: what a lenient server behind us

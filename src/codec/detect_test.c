@@ -30,6 +30,9 @@ static const struct {
     {L("GET /garbage\0\n"), DETECT_HTTP1, 5},
     {L("OPTIONS * HTTP/1.1\r\n"), DETECT_HTTP1, 9},
     {L("GET http://h/ HTTP/1.1\r\n"), DETECT_HTTP1, 8},
+    {L("GET ftp://h/aHTTP/1.1\r\n"), DETECT_HTTP1, 10}, /* HTTP/0.9 to nginx */
+    {L("GET ftp:/h\r\n"), DETECT_OPAQUE, 12},
+    {L("GET key\r\n"), DETECT_OPAQUE, 9},
     {L("GET HTTPS://h/"), DETECT_HTTP1, 8},
     {L("GET hello\r\n"), DETECT_OPAQUE, 11}, /* not a target, and no version */
     {L("GET key"), DETECT_MORE, 0},
