@@ -566,36 +566,53 @@ static bool bit_is_set(void *context, size_t index)
     return *(unsigned *)context >> index & 1;
 }
 
+static uint32_t weight_of(void *context, size_t index)
+{
+    static const uint32_t weights[] = {1, 0, 3};
+
+    return weights[index];
+}
+
+static uint32_t no_weight(void *context, size_t index)
+{
+    return 0;
+}
+
+/* `bits` say which are ready. */
+static long pick(struct distribute from, unsigned *bits, struct rng *rng)
+{
+    from.context = bits;
+    return distribute_pick(&from, rng);
+}
+
 static void distributions(void **state)
 {
-    struct route_backend backends[3] = {{.weight = 1}, {.weight = 0}, {.weight = 3}};
-    struct distribution random = {DISTRIBUTION_RANDOM_AVAILABLE, backends, 3};
-    struct distribution first = {DISTRIBUTION_FIRST_AVAILABLE, backends, 3};
-    struct distribution empty = {DISTRIBUTION_EMPTY, backends, 3}, no_random = random, no_first = first, zero = random;
+    struct distribute random = {DISTRIBUTION_RANDOM_AVAILABLE, 3, NULL, weight_of, bit_is_set};
+    struct distribute first = {DISTRIBUTION_FIRST_AVAILABLE, 3, NULL, weight_of, bit_is_set};
+    struct distribute empty = {DISTRIBUTION_EMPTY, 3, NULL, weight_of, bit_is_set}, no_random = random, no_first = first;
+    struct distribute zero = {DISTRIBUTION_RANDOM_AVAILABLE, 2, NULL, no_weight, bit_is_set};
     unsigned all = 7, none = 0, only_zero = 2, only_first = 1, not_first = 6, counts[3] = {0};
     struct rng rng;
 
     rng_seed(&rng, 4);
     for (int i = 0; i < 8000; i++)
-        counts[distribute_pick(&random, bit_is_set, &all, &rng)]++;
+        counts[pick(random, &all, &rng)]++;
     assert_in_range(counts[0], 1800, 2200);
     assert_int_equal(counts[1], 0);
-    assert_int_equal(distribute_pick(&random, bit_is_set, &none, &rng), -EAGAIN);
-    assert_int_equal(distribute_pick(&random, bit_is_set, &only_zero, &rng), -EAGAIN);
+    assert_int_equal(pick(random, &none, &rng), -EAGAIN);
+    assert_int_equal(pick(random, &only_zero, &rng), -EAGAIN);
     for (int i = 0; i < 50; i++) {
-        assert_int_equal(distribute_pick(&random, bit_is_set, &only_first, &rng), 0);
-        assert_int_equal(distribute_pick(&random, bit_is_set, &not_first, &rng), 2);
+        assert_int_equal(pick(random, &only_first, &rng), 0);
+        assert_int_equal(pick(random, &not_first, &rng), 2);
     }
-    assert_int_equal(distribute_pick(&first, bit_is_set, &all, &rng), 0);
-    assert_int_equal(distribute_pick(&first, bit_is_set, &not_first, &rng), 1); /* weights mean nothing here */
-    assert_int_equal(distribute_pick(&first, bit_is_set, &none, &rng), -EAGAIN);
-    assert_int_equal(distribute_pick(&empty, bit_is_set, &all, &rng), -ENOENT);
+    assert_int_equal(pick(first, &all, &rng), 0);
+    assert_int_equal(pick(first, &not_first, &rng), 1); /* weights mean nothing here */
+    assert_int_equal(pick(first, &none, &rng), -EAGAIN);
+    assert_int_equal(pick(empty, &all, &rng), -ENOENT);
     no_random.count = no_first.count = 0;
-    assert_int_equal(distribute_pick(&no_random, bit_is_set, &all, &rng), -ENOENT);
-    assert_int_equal(distribute_pick(&no_first, bit_is_set, &all, &rng), -ENOENT);
-    zero.backends = &backends[1];
-    zero.count = 1;
-    assert_int_equal(distribute_pick(&zero, bit_is_set, &all, &rng), -ENOENT);
+    assert_int_equal(pick(no_random, &all, &rng), -ENOENT);
+    assert_int_equal(pick(no_first, &all, &rng), -ENOENT);
+    assert_int_equal(pick(zero, &all, &rng), -ENOENT);
 }
 
 /* --- the gate --- */

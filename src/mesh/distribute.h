@@ -14,9 +14,14 @@
 #include "base/rng.h"
 #include "mesh/outbound_policy.h"
 
-/* Whether backends[index] is ready; called at most twice for each. */
-typedef bool distribute_ready(void *context, size_t index);
+/* The backends, as whoever holds them tells of them. */
+struct distribute {
+    enum distribution_kind kind;
+    size_t count;
+    void *context;
+    uint32_t (*weight)(void *context, size_t index);
+    bool (*ready)(void *context, size_t index); /* called at most twice for each */
+};
 
 /* The index of a backend, -EAGAIN when none is ready, -ENOENT when there is none that ever could be. */
-long distribute_pick(const struct distribution *distribution, distribute_ready *ready, void *context,
-                     struct rng *rng);
+long distribute_pick(const struct distribute *from, struct rng *rng);

@@ -11,8 +11,14 @@ enum { PROBE_ONE_IN = 16 }; /* picks that look whether an ejected endpoint may b
 
 /* --- backends --- */
 
-static bool backend_ready(const struct backend_view *backend)
+static uint32_t weight_of(void *context, size_t index)
 {
+    return ((const struct rule_view *)context)->backends[index].weight;
+}
+
+static bool backend_ready(void *context, size_t index)
+{
+    const struct backend_view *backend = &((const struct rule_view *)context)->backends[index];
     const struct endpoint_set *set;
 
     if (!backend->endpoints)
@@ -21,43 +27,23 @@ static bool backend_ready(const struct backend_view *backend)
     return set && set->count && !failfast_is_shut(&backend->endpoints->watched->gate);
 }
 
-/* One by weight, of those that are ready if `ready_only`. */
-static struct backend_view *draw(struct worker *worker, const struct rule_view *rule, bool ready_only)
+static bool always(void *context, size_t index)
 {
-    uint64_t total = 0, at;
-
-    for (size_t i = 0; i < rule->count; i++)
-        if (!ready_only || backend_ready(&rule->backends[i]))
-            total += rule->backends[i].weight;
-    if (!total)
-        return NULL;
-    at = rng_below(&worker->loop->rng, total);
-    for (size_t i = 0; i < rule->count; i++) {
-        if (ready_only && !backend_ready(&rule->backends[i]))
-            continue;
-        if (at < rule->backends[i].weight)
-            return &rule->backends[i];
-        at -= rule->backends[i].weight;
-    }
-    return NULL;
+    return true;
 }
 
+/* Where none is ready, one is chosen as if all were: its queue says how long it is worth waiting, or that it is not. */
 struct backend_view *outbound_pick_backend(struct worker *worker, const struct rule_view *rule)
 {
-    struct backend_view *backend;
+    struct distribute from = {.kind = rule->kind, .count = rule->count, .context = (void *)(uintptr_t)rule, .weight = weight_of,
+                              .ready = backend_ready};
+    long index = distribute_pick(&from, &worker->loop->rng);
 
-    if (rule->kind == DISTRIBUTION_EMPTY || rule->count == 0)
-        return NULL;
-    if (rule->count == 1)
-        return rule->kind == DISTRIBUTION_FIRST_AVAILABLE || rule->backends[0].weight ? &rule->backends[0] : NULL;
-    if (rule->kind == DISTRIBUTION_FIRST_AVAILABLE) {
-        for (size_t i = 0; i < rule->count; i++)
-            if (backend_ready(&rule->backends[i]))
-                return &rule->backends[i];
-        return &rule->backends[0];
+    if (index == -EAGAIN) {
+        from.ready = always;
+        index = distribute_pick(&from, &worker->loop->rng);
     }
-    backend = draw(worker, rule, true);
-    return backend ? backend : draw(worker, rule, false);
+    return index < 0 ? NULL : &rule->backends[index];
 }
 
 /* --- endpoints --- */
