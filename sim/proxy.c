@@ -4,9 +4,7 @@
 #include <unistd.h>
 
 #include "base/duration.h"
-#include "event/log.h"
 #include "net/resolver.h"
-#include "proxy/series.h"
 #include "proxy/watch/control_metrics.h"
 #include "sim/tls_plain.h"
 
@@ -62,33 +60,6 @@ static void read_config(struct sim_proxy *proxy, const char *identity)
     buffer_release(&warnings);
 }
 
-static void *ref_credentials(void *credentials)
-{
-    return tls_credentials_ref(credentials);
-}
-
-static void init_shared(struct sim_proxy *sim)
-{
-    struct proxy *proxy = &sim->proxy;
-    const struct config *config = &proxy->config;
-    uint64_t secret;
-
-    MUST(log_new(proxy->sys, STDOUT_FILENO, config->log_format, config->log_filter, &proxy->log) == 0);
-    proxy->started_wall_ns = proxy->sys->ops->wall(proxy->sys);
-    proxy->sys->ops->random(proxy->sys, &secret, sizeof(secret));
-    metrics_init(&proxy->metrics, LIMIT_METRIC_SERIES, config->metrics_retain_ns, secret);
-    MUST(series_register(proxy) == 0 && control_metrics_register(proxy) == 0);
-    directory_init(&proxy->directory, proxy->sys);
-    proxy->directory.failfast_ns = config->outbound.http_failfast_ns;
-    proxy->directory.queue_capacity = config->outbound.http_queue;
-    proxy->directory.tcp_failfast_ns = config->outbound.tcp_failfast_ns;
-    proxy->directory.tcp_queue_capacity = config->outbound.tcp_queue;
-    streams_register(&proxy->directory);
-    cell_init(&proxy->credentials, ref_credentials, tls_credentials_unref);
-    proxy->workers = calloc(config->workers, sizeof(struct worker));
-    MUST(proxy->workers && loop_init(&sim->loop, proxy->sys, CONTROL_PAGES) == 0);
-}
-
 static void open_listener(struct sim_proxy *sim, enum listener_role role, struct addr addr)
 {
     struct listening *listening = &sim->listeners.items[sim->listeners.count++];
@@ -126,7 +97,7 @@ void sim_proxy_start(struct sim_proxy *sim, struct host *host, const char *ident
     host->inbound_port = 4143;
     host->outbound_port = 4140;
     read_config(sim, identity);
-    init_shared(sim);
+    MUST(proxy_init(&sim->proxy, STDOUT_FILENO) == 0 && loop_init(&sim->loop, sim->proxy.sys, CONTROL_PAGES) == 0);
     world_add_loop(host->world, &sim->turned, &sim->loop, "control");
     open_listener(sim, LISTENER_INBOUND, sim->proxy.config.inbound.listen[0]);
     open_listener(sim, LISTENER_OUTBOUND, sim->proxy.config.outbound.listen[0]);
@@ -195,12 +166,7 @@ void sim_proxy_stop(struct sim_proxy *sim)
     loop_release(&sim->loop);
     tls_context_unref(sim->tls);
     tls_credentials_unref(sim->credentials);
-    cell_release(&proxy->credentials);
-    directory_release(&proxy->directory);
-    metrics_release(&proxy->metrics);
-    free(proxy->workers);
-    log_free(proxy->log);
-    config_release(&proxy->config);
+    proxy_release(proxy);
     sim->running = 0;
     sim->process = NULL;
 }

@@ -9,7 +9,6 @@
 #include "net/tls.h"
 #include "proxy/admin/admin.h"
 #include "proxy/listeners.h"
-#include "proxy/series.h"
 #include "proxy/shutdown.h"
 #include "proxy/takeover.h"
 #include "proxy/watch/certifier.h"
@@ -38,70 +37,10 @@ struct control {
 
 /* --- what there is before anything runs --- */
 
-static void *ref_credentials(void *credentials)
-{
-    return tls_credentials_ref(credentials);
-}
-
-/* Which ports are the application's: those that the environment names, and later those that were reached. */
-static void name_ports(struct proxy *proxy)
-{
-    const struct config *config = &proxy->config;
-    const struct port_ranges *ports = &config->inbound_ports;
-
-    app_ports_add_own(&proxy->app_ports, config->inbound.listen[0].port);
-    for (unsigned i = 0; i < config->outbound.listen_count; i++)
-        app_ports_add_own(&proxy->app_ports, config->outbound.listen[i].port);
-    app_ports_add_own(&proxy->app_ports, config->admin_listen.port);
-    app_ports_add_own(&proxy->app_ports, config->control_listen.port);
-    for (size_t i = 0; i < ports->count; i++)
-        for (unsigned port = ports->items[i].first; port <= ports->items[i].last; port++)
-            app_ports_use(&proxy->app_ports, (uint16_t)port);
-}
-
-static int init_proxy(struct proxy *proxy, int log_fd)
-{
-    const struct config *config = &proxy->config;
-    uint64_t secret;
-    int r;
-
-    proxy->started_wall_ns = proxy->sys->ops->wall(proxy->sys);
-    proxy->sys->ops->random(proxy->sys, &secret, sizeof(secret));
-    metrics_init(&proxy->metrics, LIMIT_METRIC_SERIES, config->metrics_retain_ns, secret);
-    directory_init(&proxy->directory, proxy->sys);
-    proxy->directory.failfast_ns = config->outbound.http_failfast_ns;
-    proxy->directory.queue_capacity = config->outbound.http_queue;
-    proxy->directory.tcp_failfast_ns = config->outbound.tcp_failfast_ns;
-    proxy->directory.tcp_queue_capacity = config->outbound.tcp_queue;
-    streams_register(&proxy->directory);
-    cell_init(&proxy->credentials, ref_credentials, tls_credentials_unref);
-    name_ports(proxy);
-    r = log_new(proxy->sys, log_fd, config->log_format, config->log_filter, &proxy->log);
-    if (r < 0) {
-        fprintf(stderr, "linkerd-proxy: LINKERD2_PROXY_LOG=\"%.*s\" is not valid: expected levels and target=level\n",
-                SLICE_ARGS(config->log_filter));
-        return EXIT_CONFIG;
-    }
-    proxy->workers = calloc(config->workers, sizeof(struct worker));
-    if (!proxy->workers || series_register(proxy) < 0 || control_metrics_register(proxy) < 0)
-        return EXIT_START;
-    return 0;
-}
-
-static void release_proxy(struct proxy *proxy)
-{
-    cell_release(&proxy->credentials);
-    directory_release(&proxy->directory);
-    metrics_release(&proxy->metrics);
-    free(proxy->workers);
-    log_free(proxy->log);
-    config_release(&proxy->config);
-}
-
 int control_new(struct sys *sys, struct config *config, int log_fd, struct control **ret_control)
 {
     struct control *control = calloc(1, sizeof(*control));
-    int status;
+    int status, r;
 
     if (!control) {
         config_release(config);
@@ -110,11 +49,12 @@ int control_new(struct sys *sys, struct config *config, int log_fd, struct contr
     control->proxy.sys = sys;
     control->proxy.config = *config;
     control->signals.watch.fd = -1;
-    status = init_proxy(&control->proxy, log_fd);
+    r = proxy_init(&control->proxy, log_fd);
+    status = r == 0 ? 0 : r == -EINVAL ? EXIT_CONFIG : EXIT_START;
     if (status == 0 && loop_init(&control->loop, sys, CONTROL_PAGES) < 0)
         status = EXIT_START;
     if (status != 0) {
-        release_proxy(&control->proxy);
+        proxy_release(&control->proxy);
         free(control);
         return status;
     }
@@ -322,6 +262,6 @@ void control_free(struct control *control)
     resolver_free(control->resolver);
     loop_turn(&control->loop, 0); /* disposals */
     loop_release(&control->loop);
-    release_proxy(proxy);
+    proxy_release(proxy);
     free(control);
 }

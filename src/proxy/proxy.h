@@ -42,3 +42,11 @@ struct proxy {
     _Atomic(uint32_t) in_flight[2];    /* requests, inbound and outbound */
     _Atomic(uint64_t) accepts_refused; /* for want of descriptors or memory */
 };
+
+/*
+ * What there is before anything runs; `config` and `sys` are set and the rest is zero. 0, -EINVAL after a line on stderr
+ * about the log's filter, or -ENOMEM; proxy_release() in each case.
+ */
+int proxy_init(struct proxy *proxy, int log_fd);
+/* No thread and no loop may hold anything of it any more. */
+void proxy_release(struct proxy *proxy);
