@@ -67,7 +67,7 @@ class Demo:
     def page(self):
         first, last = self.readings[0], self.readings[-1]
         recent, seconds = last.since(first), max(0.001, last.at - first.at)
-        left = f", ends in {self.options.duration - (last.at - self.began):.0f} s" if self.options.duration else ""
+        left = f", ends in {max(0, round(self.options.duration - (last.at - self.began)))} s" if self.options.duration else ""
         lines = [(f"Clinkerd demo: {len(self.mesh.pods)} Pods, each with a proxy; the last {seconds:.0f} s of "
                   f"{last.at - self.began:.0f} s{left}", "bold"), ("", None), *tables(recent, last, seconds), ("", None)]
         bad = self.mesh.complaints(last.at - WINDOW) + self.mesh.ended() + troubles(recent)

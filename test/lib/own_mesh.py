@@ -47,9 +47,9 @@ class OwnMesh:
         self.controller.wait_line("start: ready")
         return self.controller
 
-    def start_control_proxy(self, name):
+    def start_control_proxy(self, name, **more):
         """The controller's own: it asks its neighbour over loopback, everybody else goes through it."""
-        return self.start_proxy(self.pod, name, CONTROL_NAMESPACE, CONTROL_ACCOUNT, address="localhost")
+        return self.start_proxy(self.pod, name, CONTROL_NAMESPACE, CONTROL_ACCOUNT, address="localhost", **more)
 
     def environment(self, name, namespace, account, address=None):
         """What the proxy of a workload is told; its folder with the token is made."""

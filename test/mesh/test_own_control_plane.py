@@ -1,7 +1,6 @@
 """The whole mesh on one machine, without Kubernetes: linkerd-controller behind a proxy of its own, reading a directory; tokens and
 certificates made by `linkerd`; two workloads."""
 
-import json
 import pathlib
 import shutil
 import tempfile
@@ -9,11 +8,10 @@ import time
 
 import pytest
 
+from lib.own_mesh import DOMAIN, OwnMesh, identity_of
 from lib.worlds import key_and_request
 from proxy.test_foreign_proxy import PROXY
 from proxy.test_pair import NGINX
-
-DOMAIN = "cluster.local"
 
 MANIFESTS = """
 apiVersion: v1
@@ -61,19 +59,19 @@ spec: {podSelector: {matchLabels: {app: web}}, port: http, proxyProtocol: HTTP/1
 
 
 class Mesh:
+    """lib/own_mesh.py with the manifests above; Linkerd's own proxy beside the workloads that `foreign` names."""
+
     def __init__(self, pod, binaries, programs):
         self.control, self.client, self.web = pod("control"), pod("client"), pod("web")
-        self.binaries, self.programs = binaries, programs
         self.folder = tempfile.TemporaryDirectory(prefix="clinkerd-mesh-")
         self.path = pathlib.Path(self.folder.name)
         self.path.chmod(0o755)
         self.source = self.path / "manifests"
         self.source.mkdir()
+        self.own = OwnMesh(self.control, binaries, programs, self.path, self.source)
+        self.linkerd = self.own.linkerd
         self.env = {}  # for all proxies, besides what they need
-        self.foreign = ()  # the workloads beside which Linkerd's own proxy runs
-
-    def linkerd(self, *args):
-        return self.control.host.run([self.binaries["linkerd"], *args])
+        self.foreign = ()
 
     def write(self, name, text):
         """In one step, as an editor or a deployment tool does it."""
@@ -82,49 +80,25 @@ class Mesh:
         temporary.rename(self.source / name)
 
     def start_control_plane(self, *flags):
-        p = self.path
-        self.linkerd("certs", "anchor", "--out", p / "anchor")
-        self.linkerd("certs", "issuer", "--ca", p / "anchor/ca.crt", "--ca-key", p / "anchor/ca.key", "--out", p / "issuer")
-        (p / "tokens").mkdir()
-        self.linkerd("token", "key", "--out", p / "tokens")
+        self.own.make_keys()
         self.write("mesh.yaml", MANIFESTS.format(web=self.web.host.ip4, client=self.client.host.ip4, control=self.control.host.ip4))
-        self.controller = self.programs.start(
-            [self.binaries["linkerd-controller"], "all", "--source", self.source, "--issuer", p / "issuer", "--token-key",
-             p / "tokens/token.pub", "--destination-addr", "0.0.0.0:8086", "--identity-addr", "0.0.0.0:8080", "--policy-addr",
-             "0.0.0.0:8090", "--admin-addr", "127.0.0.1:9990", *flags], namespace=self.control.host, name="controller")
-        self.controller.wait_port(8086)
-        self.start_proxy(self.control, "control-1", "linkerd", "linkerd-controller", address="localhost")
+        self.controller = self.own.start_controller(*flags)
+        self.own.start_control_proxy("control-1", **self.env)
 
-    def start_proxy(self, pod, name, namespace, account, address=None):
-        identity = f"{account}.{namespace}.serviceaccount.identity.linkerd.{DOMAIN}"
-        control = f"linkerd-controller.linkerd.serviceaccount.identity.linkerd.{DOMAIN}"
+    def start_proxy(self, pod, name, namespace, account):
+        if name in self.foreign:
+            pod.binaries = {**pod.binaries, "linkerd-proxy": self.foreign_proxy(name, identity_of(account, namespace))}
+        self.own.start_proxy(pod, name, namespace, account, **self.env)
+
+    def foreign_proxy(self, name, identity):
+        """A copy that the proxy's user may run, and beside the token the key that it wants to find."""
         folder = self.path / name
         folder.mkdir()
-        folder.chmod(0o755)
-        self.linkerd("token", "issue", "--key", self.path / "tokens/token.key", "--namespace", namespace, "--service-account",
-                     account, "--out", folder / "token")
-        (folder / "token").chmod(0o644)
-        env = {
-            "LINKERD2_PROXY_IDENTITY_DIR": folder,
-            "LINKERD2_PROXY_IDENTITY_TOKEN_FILE": folder / "token",
-            "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS": (self.path / "anchor/ca.crt").read_text(),
-            "LINKERD2_PROXY_IDENTITY_LOCAL_NAME": identity,
-            "LINKERD2_PROXY_POLICY_WORKLOAD": json.dumps({"ns": namespace, "pod": name}),
-            "LINKERD2_PROXY_DESTINATION_CONTEXT": json.dumps({"ns": namespace, "pod": name}),
-            "LINKERD2_PROXY_DESTINATION_PROFILE_NETWORKS": "10.0.0.0/8",
-            **self.env,
-        }
-        for service, port in (("DESTINATION", 8086), ("IDENTITY", 8080), ("POLICY", 8090)):
-            env[f"LINKERD2_PROXY_{service}_SVC_ADDR"] = f"{address or self.control.host.ip4}:{port}"
-            env[f"LINKERD2_PROXY_{service}_SVC_NAME"] = control
-        if name in self.foreign:
-            key_and_request(folder, identity)
-            copy = folder / "linkerd2-proxy"
-            shutil.copy(PROXY, copy)
-            copy.chmod(0o755)
-            pod.binaries = {**pod.binaries, "linkerd-proxy": copy}
-        pod.redirect()
-        pod.start_proxy(env)
+        key_and_request(folder, identity)
+        copy = folder / "linkerd2-proxy"
+        shutil.copy(PROXY, copy)
+        copy.chmod(0o755)
+        return copy
 
     def curl(self, *args):
         return self.client.host.run(["curl", "-sS", "--max-time", "20", *args, "http://10.96.0.10/"], uid=1000)
