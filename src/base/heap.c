@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 void heap_init(struct heap *heap)
@@ -18,16 +17,16 @@ void heap_release(struct heap *heap)
 
 static bool before(const struct heap_entry *a, const struct heap_entry *b)
 {
-    return a->key != b->key ? a->key < b->key : a->serial < b->serial;
+    return a->key != b->key ? a->key < b->key : heap_added_before(a, b->serial);
 }
 
-static void put(struct heap *heap, size_t place, struct heap_entry *entry)
+static void put(struct heap *heap, uint32_t place, struct heap_entry *entry)
 {
     heap->slots[place - 1] = entry;
     entry->place = place;
 }
 
-static void sift_up(struct heap *heap, struct heap_entry *entry, size_t place)
+static void sift_up(struct heap *heap, struct heap_entry *entry, uint32_t place)
 {
     while (place > 1 && before(entry, heap->slots[place / 2 - 1])) {
         put(heap, place, heap->slots[place / 2 - 1]);
@@ -36,10 +35,10 @@ static void sift_up(struct heap *heap, struct heap_entry *entry, size_t place)
     put(heap, place, entry);
 }
 
-static void sift_down(struct heap *heap, struct heap_entry *entry, size_t place)
+static void sift_down(struct heap *heap, struct heap_entry *entry, uint32_t place)
 {
     for (;;) {
-        size_t child = place * 2;
+        uint32_t child = place * 2;
 
         if (child > heap->count)
             break;
@@ -57,8 +56,8 @@ int heap_add(struct heap *heap, struct heap_entry *entry, uint64_t key)
 {
     assert(entry->place == 0);
     if (heap->count == heap->size) {
-        size_t size = heap->size ? heap->size * 2 : 16;
-        struct heap_entry **slots = realloc(heap->slots, size * sizeof(struct heap_entry *));
+        uint32_t size = heap->size ? heap->size * 2 : 16;
+        struct heap_entry **slots = size ? realloc(heap->slots, size * sizeof(struct heap_entry *)) : NULL;
 
         if (!slots)
             return -ENOMEM;
@@ -74,7 +73,7 @@ int heap_add(struct heap *heap, struct heap_entry *entry, uint64_t key)
 
 void heap_remove(struct heap *heap, struct heap_entry *entry)
 {
-    size_t place = entry->place;
+    uint32_t place = entry->place;
     struct heap_entry *last;
 
     if (place == 0)

@@ -74,10 +74,10 @@ static void run_list(struct list *list, int most)
 static bool run_timers(struct loop *loop)
 {
     struct heap_entry *entry;
-    uint64_t last = loop->timers.serial;
+    uint32_t last = loop->timers.serial;
     bool any = false;
 
-    while ((entry = heap_first(&loop->timers)) && (int64_t)entry->key <= loop->now_ns && entry->serial < last) {
+    while ((entry = heap_first(&loop->timers)) && (int64_t)entry->key <= loop->now_ns && heap_added_before(entry, last)) {
         struct timer *timer = CONTAINER_OF(entry, struct timer, entry);
 
         heap_remove(&loop->timers, entry);

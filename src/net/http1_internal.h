@@ -98,11 +98,11 @@ struct http1_conn {
     int64_t blocked_ns;   /* when `blocked` began, or bytes were last written since */
     int64_t head_timeout_ns, idle_timeout_ns, stall_timeout_ns;
     bool head_begun;      /* since_ns is of a head's first byte */
+    uint8_t told_state;   /* client: enum http_client_state */
     union {
         struct http_server server;
         struct http_client client;
     };
-    uint8_t told_state;   /* client: enum http_client_state */
 };
 
 /* http1_conn.c */

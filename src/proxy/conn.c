@@ -133,7 +133,7 @@ static void dispose(struct task *task)
     outbound_view_unref(conn->view);
     lookup_put(conn->lookup);
     timer_release(worker->loop, &conn->deadline);
-    free((char *)(uintptr_t)conn->text.ptr);
+    free((char *)(uintptr_t)conn->sni.ptr);
     list_remove(&conn->link);
     atomic_store_explicit(&worker->open, --worker->conn_count, memory_order_relaxed);
     free(conn);

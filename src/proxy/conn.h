@@ -53,15 +53,16 @@ struct conn_forward {
     bool taken; /* the dial is over and counted; the stack is the connection's */
 };
 
+/* One for each accepted connection, idle ones too: members are grouped so that no holes are between them (docs/bench.md). */
 struct conn {
     struct walker walker;
     struct list link; /* in worker->conns */
     struct worker *worker;
     enum direction direction;
-    struct io_stack io; /* the side that connected to us */
+    unsigned woken;        /* bits 1 << enum why, since the last run */
+    struct io_stack io;    /* the side that connected to us */
     struct task task, disposal;
     struct timer deadline; /* of the step that waits */
-    unsigned woken;        /* bits 1 << enum why, since the last run */
     int64_t since_ns;
     enum reason reason;    /* why it failed */
     int error;             /* negative errno that goes with it, or 0 */
@@ -83,19 +84,19 @@ struct conn {
 
     /* detection */
     struct chain peeked;
-    size_t detect_seen; /* of them, by codec/detect.h */
     enum tls_status tls;
     enum no_tls no_tls;
-    struct tls_context *tls_context; /* reference while the filter handshakes */
-    struct san client_id;  /* slices live in the tls filter, or in `text` */
-    struct slice sni;
-    struct slice text;     /* own memory of sni */
     enum session session;
+    uint32_t detect_seen;    /* of what was peeked, by codec/detect.h */
     int64_t detect_until_ns; /* when detection gives up */
+    struct tls_context *tls_context; /* reference while the filter handshakes */
+    struct san client_id;  /* lives in the tls filter */
+    struct slice sni;      /* own memory, or empty */
     /* server_first.h: the server's side was opened early, once; where the client's first byte leads back to */
-    bool speculated, speculating;
-    unsigned resume_at;
     const struct step *resume_path;
+    unsigned resume_at;
+    bool speculated, speculating;
+    bool closed, cut_off; /* the connection has ended; not in order */
 
     /* authorization */
     const struct authorization *permit;
@@ -104,7 +105,6 @@ struct conn {
     _Atomic(int64_t) early[2];    /* bytes read and written before it was known where they count */
     struct conn_forward *forward; /* opaque only */
     struct http_server *http;     /* HTTP only */
-    bool closed, cut_off;         /* and it has ended; not in order */
     struct series_recent recent;
 };
 

@@ -57,16 +57,19 @@ int unpeek(struct conn *conn)
 
 void keep_server_name(struct conn *conn, struct slice name)
 {
-    free((char *)(uintptr_t)conn->text.ptr);
-    conn->text = slice_of(slice_dup(name), name.len);
-    conn->sni = conn->text.ptr ? conn->text : SLICE_NULL;
+    char *copy = slice_dup(name);
+
+    free((char *)(uintptr_t)conn->sni.ptr);
+    conn->sni = copy ? slice_of(copy, name.len) : SLICE_NULL;
 }
 
 int tell_session(struct conn *conn, enum session *ret_session)
 {
-    struct slice bytes = peeked(conn);
+    size_t seen = conn->detect_seen;
+    enum detected is = detect_http(peeked(conn), &seen);
 
-    switch (detect_http(bytes, &conn->detect_seen)) {
+    conn->detect_seen = (uint32_t)seen; /* at most LIMIT_HTTP_START_LINE */
+    switch (is) {
     case DETECT_MORE:
         return 0;
     case DETECT_HTTP1:
