@@ -217,7 +217,10 @@ bool io_pass_pending(const struct io *io)
     return io->below->ops->pending(io->below);
 }
 
-/* prefix: gives bytes back; preamble: sends bytes first. Both hold a chain and little else. */
+/*
+ * prefix: gives bytes back; preamble: sends bytes first. Both hold a chain and little else, and leave
+ * the stack when it is empty: what runs for hours, or idles, does not carry them.
+ */
 struct io_bytes {
     struct io io;
     struct chain bytes;
@@ -231,31 +234,37 @@ static void bytes_free(struct io *io)
     free(filter);
 }
 
+/* The filter is gone when this returns. */
+static void bytes_leave(struct io_bytes *filter)
+{
+    struct io **to = &filter->io.stack->top;
+
+    while (*to != &filter->io)
+        to = &(*to)->below;
+    *to = filter->io.below;
+    bytes_free(&filter->io);
+}
+
 static ssize_t prefix_read(struct io *io, void *to, size_t len)
 {
     struct io_bytes *filter = CONTAINER_OF(io, struct io_bytes, io);
     size_t n;
 
-    if (chain_empty(&filter->bytes))
-        return io_pass_read(io, to, len);
     n = chain_copy(&filter->bytes, to, len);
     chain_drop(&filter->bytes, n);
+    if (chain_empty(&filter->bytes))
+        bytes_leave(filter);
     return (ssize_t)n;
 }
 
 static ssize_t prefix_readv(struct io *io, const struct iovec *iov, int vectors)
 {
-    struct io_bytes *filter = CONTAINER_OF(io, struct io_bytes, io);
-
-    return chain_empty(&filter->bytes) ? io_pass_readv(io, iov, vectors)
-                                       : prefix_read(io, iov->iov_base, iov->iov_len);
+    return prefix_read(io, iov->iov_base, iov->iov_len);
 }
 
 static bool prefix_pending(const struct io *io)
 {
-    const struct io_bytes *filter = CONTAINER_OF(io, struct io_bytes, io);
-
-    return !chain_empty(&filter->bytes) || io_pass_pending(io);
+    return true;
 }
 
 static const struct io_ops prefix_ops = {
@@ -272,6 +281,7 @@ static const struct io_ops prefix_ops = {
 static int preamble_flush(struct io *io)
 {
     struct io_bytes *filter = CONTAINER_OF(io, struct io_bytes, io);
+    struct io *below = io->below;
 
     while (!chain_empty(&filter->bytes)) {
         struct iovec iov[WRITE_VECTORS];
@@ -281,41 +291,43 @@ static int preamble_flush(struct io *io)
             return (int)n;
         chain_drop(&filter->bytes, (size_t)n);
     }
-    return io_pass_flush(io);
+    bytes_leave(filter);
+    return below->ops->flush(below);
 }
 
 /* The preamble and the first bytes behind it go down in one call, so that they can share a record and a packet. */
 static ssize_t preamble_writev(struct io *io, const struct iovec *iov, int vectors)
 {
     struct io_bytes *filter = CONTAINER_OF(io, struct io_bytes, io);
-    struct iovec both[WRITE_VECTORS];
-    size_t mine = filter->bytes.len;
-    int own;
-    ssize_t n;
+    struct io *below = io->below;
 
-    if (mine == 0)
-        return io_pass_writev(io, iov, vectors);
-    own = chain_iovec(&filter->bytes, both, WRITE_VECTORS / 2);
-    if (vectors > WRITE_VECTORS - own)
-        vectors = WRITE_VECTORS - own;
-    for (int i = 0; i < vectors; i++)
-        both[own + i] = iov[i];
-    n = io_pass_writev(io, both, own + vectors);
-    if (n < 0)
-        return n;
-    if ((size_t)n <= mine) {
-        chain_drop(&filter->bytes, (size_t)n);
-        return -EAGAIN; /* the caller's bytes have not moved; readiness or a flush goes on */
+    for (;;) {
+        struct iovec both[WRITE_VECTORS];
+        size_t mine = filter->bytes.len;
+        int own = chain_iovec(&filter->bytes, both, WRITE_VECTORS / 2);
+        int theirs = vectors < WRITE_VECTORS - own ? vectors : WRITE_VECTORS - own;
+        ssize_t n;
+
+        for (int i = 0; i < theirs; i++)
+            both[own + i] = iov[i];
+        n = io_pass_writev(io, both, own + theirs);
+        if (n < 0)
+            return n;
+        if ((size_t)n < mine) {
+            chain_drop(&filter->bytes, (size_t)n);
+            continue;
+        }
+        bytes_leave(filter);
+        return (size_t)n > mine ? n - (ssize_t)mine : below->ops->writev(below, iov, vectors);
     }
-    chain_drop(&filter->bytes, mine);
-    return n - (ssize_t)mine;
 }
 
 static int preamble_shutdown(struct io *io)
 {
+    struct io *below = io->below;
     int r = preamble_flush(io);
 
-    return r < 0 ? r : io_pass_shutdown(io);
+    return r < 0 ? r : below->ops->shutdown(below);
 }
 
 static const struct io_ops preamble_ops = {

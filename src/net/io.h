@@ -106,8 +106,8 @@ bool io_pass_pending(const struct io *io);
 
 /*
  * Pushes a filter that gives back the bytes read for detection before anything from below. The bytes are
- * moved out of `bytes`. It costs nothing once they are read. 0 or -ENOMEM.
+ * moved out of `bytes`. The filter leaves the stack with the last of them. 0 or -ENOMEM.
  */
 int io_push_prefix(struct io_stack *stack, struct chain *bytes);
-/* Pushes a filter that sends these bytes before the first write (or at the first flush). 0 or -ENOMEM. */
+/* Pushes a filter that sends these bytes before the first write (or at the first flush), and leaves then. 0 or -ENOMEM. */
 int io_push_preamble(struct io_stack *stack, struct slice bytes);

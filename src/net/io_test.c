@@ -230,6 +230,7 @@ static void test_prefix(void **state)
     assert_memory_equal(part, "peek", 4);
     assert_true(io_pending(&w->end.stack));
     expect_read(w, "ed");
+    assert_string_equal(w->end.stack.top->ops->name, "fd"); /* it has left */
     assert_false(io_pending(&w->end.stack));
     send_bytes(w, "after");
     expect_read(w, "after");
@@ -244,6 +245,7 @@ static void test_preamble(void **state)
     assert_int_equal(io_push_preamble(&w->end.stack, SLICE_LIT("head ")), 0);
     assert_int_equal(write_text(w, "body"), 4);
     expect_sent(w, "head body"); /* in one packet */
+    assert_string_equal(w->end.stack.top->ops->name, "fd");
     assert_int_equal(write_text(w, "more"), 4);
     expect_sent(w, "more");
 }
