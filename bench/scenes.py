@@ -13,11 +13,6 @@ import pathlib
 import sys
 import time
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
 from lib.mesh import INBOUND, OUTBOUND, PROXY_UID, Pod
 from lib.scripted import Feed, ScriptedControl, add, authorization, server, service_policy, weighted
 
@@ -35,21 +30,10 @@ class Certs:
         folder.mkdir()
         (folder / "ca.pem").write_text(authority.pem)
         for name, identity in NAMES.items():
-            self._make(folder / f"{name}.pem", identity)
+            path = folder / f"{name}.pem"
+            authority.workload(path, identity)
+            path.chmod(0o644)  # short-lived and of this run only; proxies run as another user
         folder.chmod(0o755)
-
-    def _make(self, path, identity):
-        key = ec.generate_private_key(ec.SECP256R1())
-        csr = (x509.CertificateSigningRequestBuilder()
-               .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, identity[:64])]))
-               .add_extension(x509.SubjectAlternativeName([x509.DNSName(identity)]), critical=False)
-               .sign(key, hashes.SHA256()))
-        der, _ = self.authority.issue(csr.public_bytes(serialization.Encoding.DER))
-        pem = x509.load_der_x509_certificate(der).public_bytes(serialization.Encoding.PEM)
-        pem += key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-                                 serialization.NoEncryption())
-        path.write_bytes(pem)
-        path.chmod(0o644)  # short-lived and of this run only; proxies run as another user
 
 
 class Scene:

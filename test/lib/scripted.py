@@ -91,6 +91,17 @@ class Authority:
             .sign(self.key, hashes.SHA256()))
         return certificate.public_bytes(serialization.Encoding.DER), now + lifetime
 
+    def workload(self, path, identity):
+        """Writes the certificate and the key of a workload, in one file, for a client that is no proxy."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        csr = (x509.CertificateSigningRequestBuilder()
+               .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, identity[:64])]))
+               .add_extension(x509.SubjectAlternativeName([x509.DNSName(identity)]), critical=False)
+               .sign(key, hashes.SHA256()))
+        der, _ = self.issue(csr.public_bytes(serialization.Encoding.DER))
+        path.write_bytes(x509.load_der_x509_certificate(der).public_bytes(serialization.Encoding.PEM) + key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+
 
 class Feed:
     """What is said to everybody who watches one thing: the latest first, then each change."""

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from lib.h2_frames import CONTINUATION, DATA, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame
 from lib.http import get
 from lib.mesh import ADMIN, INBOUND, OUTBOUND, PROXY_UID
 from lib.netns import available
@@ -274,13 +275,7 @@ def test_half_open(road):
 
 # --- HTTP/2, frame by frame ---
 
-DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 6, 7, 8, 9
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 GET = b"\x82\x86\x84\x41\x03web"  # HPACK: GET, http, /, authority "web"
-
-
-def frame(kind, flags=0, stream=0, payload=b""):
-    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
 
 
 def rapid_reset(i):
