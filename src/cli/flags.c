@@ -17,6 +17,12 @@ struct cursor {
     bool help;
 };
 
+/* Where the value belongs: a member of the options that has the type of the flag's kind. */
+static void *place_of(const struct flag *flag, void *options)
+{
+    return (char *)options + flag->at;
+}
+
 static int set_switch(const struct flag *flag, const char *value, void *options, struct errmsg *msg)
 {
     static const char *const yes[] = {"true", "1", "t", "T", "TRUE", "True"};
@@ -24,7 +30,7 @@ static int set_switch(const struct flag *flag, const char *value, void *options,
 
     for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++)
         if (strcmp(value, yes[i]) == 0 || strcmp(value, no[i]) == 0) {
-            *(bool *)((char *)options + flag->at) = strcmp(value, yes[i]) == 0;
+            *(bool *)place_of(flag, options) = strcmp(value, yes[i]) == 0;
             return 0;
         }
     return errmsg_set(msg, -EINVAL, "invalid value \"%s\" for --%s: expected true or false", value, flag->name);
@@ -36,7 +42,7 @@ static int set_choice(const struct flag *flag, const char *value, void *options,
 
     while (slice_split(&rest, '|', &choice))
         if (slice_eq(choice, slice_str(value))) {
-            *(const char **)((char *)options + flag->at) = value;
+            *(const char **)place_of(flag, options) = value;
             return 0;
         }
     return errmsg_set(msg, -EINVAL, "invalid value \"%s\" for --%s: expected %s", value, flag->name, flag->choices);
@@ -49,7 +55,7 @@ static int set_duration(const struct flag *flag, const char *value, void *option
     if (duration_parse_go(slice_str(value), &ns) < 0 || ns < 0)
         return errmsg_set(msg, -EINVAL, "invalid value \"%s\" for --%s: expected a span of time such as 30s or 24h",
                           value, flag->name);
-    *(int64_t *)((char *)options + flag->at) = ns;
+    *(int64_t *)place_of(flag, options) = ns;
     return 0;
 }
 
@@ -67,14 +73,14 @@ static int set(const struct flag *flag, const char *value, void *options, struct
     case FLAG_SWITCH:
         return set_switch(flag, value, options, msg);
     case FLAG_TEXT:
-        *(const char **)((char *)options + flag->at) = value;
+        *(const char **)place_of(flag, options) = value;
         return 0;
     case FLAG_CHOICE:
         return set_choice(flag, value, options, msg);
     case FLAG_DURATION:
         return set_duration(flag, value, options, msg);
     case FLAG_LIST:
-        if (add_word((struct words *)((char *)options + flag->at), value) < 0)
+        if (add_word((struct words *)place_of(flag, options), value) < 0)
             return errmsg_set(msg, -EINVAL, "--%s: more than %d values", flag->name, WORDS_MAX);
         return 0;
     case FLAG_LATER:

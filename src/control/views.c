@@ -82,14 +82,7 @@ void views_release(struct views *views)
     map_release(&views->topics);
 }
 
-struct view *views_find(struct views *views, struct slice key)
-{
-    struct map_entry *entry = map_find(&views->by_key, key);
-
-    return entry ? CONTAINER_OF(entry, struct view, entry) : NULL;
-}
-
-int views_add(struct views *views, struct view *view, const struct view_kind *kind, struct slice key)
+static int add(struct views *views, struct view *view, const struct view_kind *kind, struct slice key)
 {
     char *copy = malloc(key.len + 1);
     int r;
@@ -109,6 +102,39 @@ int views_add(struct views *views, struct view *view, const struct view_kind *ki
     list_init(&view->calls);
     list_init(&view->interests);
     return 0;
+}
+
+int views_get(struct views *views, const struct view_kind *kind, const char *key, int len, size_t size, struct view **ret_view)
+{
+    struct map_entry *entry;
+    struct view *view;
+    int r;
+
+    if (len < 0 || (size_t)len >= size)
+        return -EINVAL;
+    entry = map_find(&views->by_key, slice_of(key, (size_t)len));
+    if (entry) {
+        *ret_view = CONTAINER_OF(entry, struct view, entry);
+        return 0;
+    }
+    view = calloc(1, kind->size);
+    if (!view)
+        return -ENOMEM;
+    r = add(views, view, kind, slice_of(key, (size_t)len));
+    if (r < 0) {
+        free(view);
+        return r;
+    }
+    *ret_view = view;
+    return 1;
+}
+
+void views_refuse(struct grpc_server_call *call, int error)
+{
+    if (error == -EINVAL)
+        grpc_finish(call, GRPC_INVALID_ARGUMENT, SLICE_LIT("names too long"));
+    else
+        grpc_finish(call, GRPC_RESOURCE_EXHAUSTED, SLICE_LIT("no memory"));
 }
 
 void view_release(struct view *view)
@@ -301,6 +327,14 @@ int view_join(struct view *view, struct grpc_server_call *grpc, size_t first)
     list_push(&view->calls, &call->link);
     grpc_server_call_bind(grpc, &call_events, call, view->views->queue_bytes + first);
     return 0;
+}
+
+void view_begin(struct view *view, struct grpc_server_call *call, struct slice answer)
+{
+    if (list_empty(&view->calls))
+        view_said(view, answer);
+    if (view_join(view, call, answer.len) == 0)
+        (void)grpc_reply(call, answer);
 }
 
 void view_leave_unused(struct view *view)

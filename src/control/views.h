@@ -6,8 +6,8 @@
  * change makes is that of the views which it concerns.
  *
  *     views_init(&component->views, ...)
- *     a call begins:  view = views_find(key), else views_add(...) and view->kind->remake();
- *                     make the first answer; view_join(view, call, answers...); or view_leave_unused(view)
+ *     a call begins:  views_get(key), which finds or makes its view; a new one follows what it depends on;
+ *                     view_begin(view, call, first answer); or view_leave_unused(view)
  *     a change:       views_touch(views, "Service %.*s/%.*s", ...)
  *     kind->remake:   view_forget(view); view_follow(view, ...) what it depends on now; view_send() what differs
  *
@@ -35,6 +35,7 @@ struct views {
 struct view;
 
 struct view_kind {
+    size_t size; /* of the kind's own struct, which begins with its struct view */
     /* Something that it follows has changed. Not while it is being made anew already. */
     void (*remake)(struct view *view);
     /* Its last call has left; view_release() was not called yet. */
@@ -61,10 +62,13 @@ int views_register(struct metrics *metrics);
 void views_count(struct views *views, struct metric_shard *shard, int families, const char *component);
 /* No calls are left. */
 void views_release(struct views *views);
-/* NULL when there is none. */
-struct view *views_find(struct views *views, struct slice key);
-/* The view is all zero but for what belongs to its kind. Copies the key, which must be new. 0 or -ENOMEM (then it is not added). */
-int views_add(struct views *views, struct view *view, const struct view_kind *kind, struct slice key);
+/*
+ * Finds the view of the key (0), or makes one, all zero behind its struct view, which has a copy of the key (1). -EINVAL: the
+ * key, as snprintf() said its length, did not fit in `size`; -ENOMEM.
+ */
+int views_get(struct views *views, const struct view_kind *kind, const char *key, int len, size_t size, struct view **ret_view);
+/* For a call whose views_get() failed with `error`: finishes it. */
+void views_refuse(struct grpc_server_call *call, int error);
 /* For kind->free, before the memory goes. */
 void view_release(struct view *view);
 /* Ends all calls of all views with OK: the component shuts down, proxies find another. */
@@ -85,6 +89,8 @@ void views_touch_some(struct views *views, bool (*applies)(const struct view *vi
  * 0, or -ENOMEM: the call was finished, and the view may be gone.
  */
 int view_join(struct view *view, struct grpc_server_call *call, size_t first);
+/* The same for a view whose first answer says everything, which is sent too. */
+void view_begin(struct view *view, struct grpc_server_call *call, struct slice answer);
 /* Frees a view that no call joined. */
 void view_leave_unused(struct view *view);
 /* To all calls of the view. */

@@ -154,7 +154,7 @@ static bool h2_eq(const struct h2_client_params *a, const struct h2_client_param
 }
 
 /* All but the weight, which belongs to the slot. */
-static bool info_eq(const struct endpoint_info *a, const struct endpoint_info *b)
+bool endpoint_info_eq(const struct endpoint_info *a, const struct endpoint_info *b)
 {
     return addr_eq(a->addr, b->addr) && a->identity_kind == b->identity_kind && slice_eq(a->identity, b->identity) &&
            slice_eq(a->server_name, b->server_name) && a->hint == b->hint &&
@@ -299,7 +299,7 @@ static int merge_one(struct merge *m, const struct mention *mention, struct endp
 {
     struct endpoint *endpoint;
 
-    if (old && info_eq(old->info, mention->info)) {
+    if (old && endpoint_info_eq(old->info, mention->info)) {
         append(m->set, endpoint_ref(old), mention->info->weight);
         return 0;
     }

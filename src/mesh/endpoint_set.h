@@ -61,6 +61,8 @@ enum endpoint_health { ENDPOINT_READY, ENDPOINT_EJECTED, ENDPOINT_PROBING };
 /* One reference; takes one of its own on `source`. NULL without memory. Also for a policy's single endpoint. */
 struct endpoint *endpoint_new(struct snapshot *source, const struct endpoint_info *info, int64_t default_rtt_ns,
                               int64_t now_ns);
+/* Whether nothing in the description differs: what is known of the one is true of the other. */
+bool endpoint_info_eq(const struct endpoint_info *a, const struct endpoint_info *b);
 struct endpoint *endpoint_ref(struct endpoint *endpoint);
 void endpoint_unref(struct endpoint *endpoint);
 

@@ -257,6 +257,11 @@ int http1_client_open(struct http_client *client, struct arena *arena, const str
     return 0;
 }
 
+void http1_client_has_idled(struct http_client *client)
+{
+    conn_of(client)->used = true;
+}
+
 void http1_client_drain(struct http_client *client)
 {
     struct http1_conn *conn = conn_of(client);

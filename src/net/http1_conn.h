@@ -55,5 +55,7 @@ void http1_client_ready(struct http_client *client);
 /* A stream for one request, whose head's memory comes from `arena`; -EAGAIN when busy, -EPIPE when not usable any more. */
 int http1_client_open(struct http_client *client, struct arena *arena, const struct http_stream_events *events,
                       void *owner, struct http_stream **ret_stream);
+/* It has stood open without a request: its end before an answer then means that the server gave it up, as after a request. */
+void http1_client_has_idled(struct http_client *client);
 void http1_client_drain(struct http_client *client);
 void http1_client_free(struct http_client *client);

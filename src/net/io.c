@@ -120,6 +120,17 @@ void io_close(struct io_stack *stack, bool abort)
         watch_close(stack->loop, &stack->fd.watch, abort);
 }
 
+int io_take_fd(struct io_stack *stack)
+{
+    int fd = stack->fd.watch.fd;
+
+    if (stack->top != &stack->fd.io)
+        return -EBUSY;
+    watch_stop(stack->loop, &stack->fd.watch);
+    stack->top = NULL;
+    return fd;
+}
+
 void io_push(struct io_stack *stack, struct io *io)
 {
     io->stack = stack;

@@ -82,6 +82,11 @@ struct io_stack {
 int io_open(struct io_stack *stack, struct loop *loop, int fd, void (*on_ready)(struct io_stack *stack));
 /* Frees all filters and closes the socket. `abort`: the peer sees a reset. Allowed twice. */
 void io_close(struct io_stack *stack, bool abort);
+/*
+ * Ends the stack and gives its socket, open and not watched any more, to the caller. -EBUSY when filters stand on it: what they
+ * hold would be lost.
+ */
+int io_take_fd(struct io_stack *stack);
 static inline bool io_is_open(const struct io_stack *stack) { return stack->top != NULL; }
 
 /* Puts a filter on top; the stack owns it from now on. */

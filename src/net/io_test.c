@@ -331,6 +331,26 @@ static void test_close(void **state)
     io_close(&w->end.stack, false);
 }
 
+/* The socket alone changes hands, with what it has to tell; bytes that a filter holds would be lost. */
+static void test_take_fd(void **state)
+{
+    struct world *w = *state;
+    struct end other = {.wakes = 0};
+    int fd = io_take_fd(&w->end.stack);
+
+    assert_true(fd >= 0);
+    assert_false(io_is_open(&w->end.stack));
+    io_close(&w->end.stack, false);
+    send_bytes(w, "before"); /* nobody watches */
+    assert_int_equal(io_open(&other.stack, &w->loop, fd, note_ready), 0);
+    settle(w);
+    assert_true(other.wakes > 0 && other.stack.readable && other.stack.writable);
+    assert_int_equal(io_push_preamble(&other.stack, SLICE_LIT("held")), 0);
+    assert_int_equal(io_take_fd(&other.stack), -EBUSY);
+    assert_true(io_is_open(&other.stack));
+    io_close(&other.stack, false);
+}
+
 static void test_bad_descriptor(void **state)
 {
     struct world *w = *state;
@@ -346,6 +366,7 @@ int main(void)
         TEST(test_readiness),      TEST(test_end),    TEST(test_broken),          TEST(test_blocked),
         TEST(test_counters),       TEST(test_prefix), TEST(test_write_chain),     TEST(test_preamble),
         TEST(test_preamble_alone), TEST(test_close),  TEST(test_preamble_in_drops), TEST(test_bad_descriptor),
+        TEST(test_take_fd),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -66,6 +66,7 @@ enum step_result begin_app_dial(struct conn *conn)
     struct dial_options options = {.plaintext = true, .session = DIAL_OPAQUE, .timeout_ns = config->connect_timeout_ns,
                                    .socket = config->connect_options};
 
+    assert(!conn->forward);
     conn->forward = conn_forward_new(conn);
     if (!conn->forward)
         return conn_fail(conn, REASON_OUT_OF_MEMORY, -ENOMEM);

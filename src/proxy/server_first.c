@@ -2,11 +2,13 @@
 
 #include <errno.h>
 
+#include "base/mutation.h"
 #include "mesh/authz.h"
 #include "proxy/detect.h"
 #include "proxy/inbound/inbound.h"
 #include "proxy/opaque.h"
 #include "proxy/outbound/outbound.h"
+#include "proxy/request/pool.h"
 #include "proxy/series.h"
 
 int64_t server_first_look_at(const struct conn *conn, int64_t detect_until_ns)
@@ -51,11 +53,60 @@ void server_first_end(struct conn *conn)
     conn->worker->speculating--;
 }
 
-/* Back to the step that waited for the client. */
-static enum step_result go_back(struct conn *conn)
+static void close_early(struct conn *conn)
 {
     server_first_end(conn);
     conn_forward_free(conn);
+}
+
+/* Neither its greeting nor its end has come. The kernel is asked: what has come may not have been reported yet. */
+static bool server_is_silent(struct io_stack *upstream)
+{
+    char byte;
+
+    upstream->readable = true;
+    return io_read(upstream, &byte, 1) == -EAGAIN || mutation("greeted-connection-is-pooled");
+}
+
+static bool may_be_pooled(const struct conn_forward *forward)
+{
+    const struct endpoint *endpoint = forward->endpoint;
+
+    return forward->taken && (!endpoint || (endpoint->info->identity_kind == IDENTITY_NONE && !atomic_load(&endpoint->withdrawn)));
+}
+
+/* The pool that the connection's requests will ask. HTTP/2 under TLS may carry HTTP/1, which only its requests tell. */
+static int pool_of(struct conn *conn, struct pool **ret_pool)
+{
+    bool http2 = conn->session == SESSION_HTTP2;
+
+    if (conn->session != SESSION_HTTP1 && (!http2 || conn->tls == TLS_STATUS_ESTABLISHED))
+        return -ENOENT;
+    if (conn->direction == DIRECTION_INBOUND)
+        return pool_of_app(conn->worker, conn->dst, http2, ret_pool);
+    return pool_of_endpoint(conn->worker, conn->forward->endpoint, http2, ret_pool);
+}
+
+void server_first_settle(struct conn *conn)
+{
+    struct conn_forward *forward = conn->forward;
+    struct pool *pool;
+
+    if (!conn->speculating)
+        return;
+    if (may_be_pooled(forward) && server_is_silent(&forward->upstream) && pool_of(conn, &pool) == 0) {
+        if (pool_adopt(pool, &forward->upstream) == 0)
+            forward->taken = false; /* the pool counts its end */
+        pool_put(pool);
+    }
+    close_early(conn);
+}
+
+/* Back to the step that waited for the client. The early connection waits with it for what the client's bytes are. */
+static enum step_result go_back(struct conn *conn)
+{
+    if (!may_be_pooled(conn->forward))
+        close_early(conn);
     conn->walker.path = conn->resume_path;
     conn->walker.at = conn->resume_at;
     return STEP_AGAIN;

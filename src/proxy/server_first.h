@@ -6,7 +6,9 @@
  * opaque route leads there. Then
  *
  *     the server speaks      the connection is opaque; its bytes go on at once
- *     the client speaks      the early connection is closed; detection goes on as if nothing had been
+ *     the client speaks      detection goes on as if nothing had been. If it is HTTP, the early connection
+ *                            is handed to the pool of its endpoint (or of the application) when it is
+ *                            plaintext and not a byte has passed on it; else it is closed
  *     neither, in time       opaque, as without this
  *     it cannot be opened    detection goes on and waits
  *
@@ -27,5 +29,7 @@ bool server_first_begin(struct conn *conn, const struct step *path);
 enum step_result server_first(struct walker *walker, enum why why);
 /* When a detection step that waits should look: the end of the grace, or of detection once that was used. */
 int64_t server_first_look_at(const struct conn *conn, int64_t detect_until_ns);
+/* For the end of detection: what conn->session is decides what becomes of an early connection that was kept for it. */
+void server_first_settle(struct conn *conn);
 /* Gives back the place among those that wait. In the disposal too. */
 void server_first_end(struct conn *conn);

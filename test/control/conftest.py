@@ -1,6 +1,7 @@
 import pytest
 
 from lib.controller import Controller
+from lib.wait import until
 
 
 @pytest.fixture
@@ -12,15 +13,5 @@ def control(tmp_path, programs, binaries):
 
 @pytest.fixture
 def wait_for():
-    """wait_for(condition): its value once it is true; fails after ten seconds."""
-    import time
-
-    def wait(condition, seconds=10):
-        deadline = time.monotonic() + seconds
-        while True:
-            value = condition()
-            if value:
-                return value
-            assert time.monotonic() < deadline, "it did not happen in time"
-            time.sleep(0.01)
-    return wait
+    """wait_for(condition): its value once it is true; fails after a while."""
+    return until

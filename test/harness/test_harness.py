@@ -5,12 +5,12 @@ import os
 import pathlib
 import signal
 import sys
-import time
 
 import pytest
 
 from lib import netns
 from lib.proc import Died, Program
+from lib.wait import until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -27,13 +27,6 @@ def alive(pid):
             return file.read().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
-
-
-def wait_until(condition, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -84,7 +77,7 @@ def test_killed_run_is_swept_by_the_next(inner):
     pid = int(run.wait_line(r"pid (\d+)")[1])
     run.kill(signal.SIGKILL)
     run.wait_exit()
-    wait_until(lambda: not alive(pid))  # it dies with its parent
+    until(lambda: not alive(pid))  # it dies with its parent
     assert names() != before
     netns.sweep()
     assert names() == before
@@ -118,7 +111,7 @@ def test_children_are_stopped_too(programs, tmp_path):
     child = int(parent.wait_line(r"^(\d+)$")[1])
     assert alive(child)
     parent.stop()
-    wait_until(lambda: not alive(child))
+    until(lambda: not alive(child))
 
 
 def test_waiting_tells_why(tmp_path):

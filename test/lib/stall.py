@@ -2,7 +2,7 @@
 
     /never    no answer
     /half     a head and five bytes, then nothing
-    /drip     eight bytes, one each 200 ms, then the end
+    /drip     a byte for each piece of the request's body that comes, until it ends
     /upgrade  101, and then whatever comes goes back
     else      200
 """
@@ -10,7 +10,6 @@
 import socket
 import sys
 import threading
-import time
 
 
 def http1(c, seen):
@@ -27,10 +26,14 @@ def http1(c, seen):
             c.sendall(chunked + b"5\r\nhello\r\n")
         elif path == "/drip":
             c.sendall(chunked)
-            for _ in range(8):
-                time.sleep(0.2)
-                c.sendall(b"1\r\n.\r\n")
+            while not seen.endswith(b"0\r\n\r\n"):
+                if seen:
+                    c.sendall(b"1\r\n.\r\n")
+                seen = c.recv(65536)
+                if not seen:
+                    return
             c.sendall(b"0\r\n\r\n")
+            seen = b""
         elif path == "/upgrade":
             c.sendall(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n")
             while more := c.recv(65536):

@@ -7,6 +7,7 @@ import sys
 import time
 
 from lib.controller import replace
+from lib.wait import until
 from mesh.test_own_control_plane import MANIFESTS, mesh  # noqa: F401 (a fixture)
 from proxy.test_pair import NGINX
 
@@ -62,11 +63,8 @@ def value(pod, name):
 
 
 def wait_all(pods, condition, what, seconds=60):
-    deadline = time.monotonic() + seconds
     for pod in pods:
-        while not condition(pod):
-            assert time.monotonic() < deadline, f"{what}: not in {pod.host.name}\n{pod.proxy.output}"
-            time.sleep(0.05)  # between looks at the metrics
+        until(lambda pod=pod: condition(pod), lambda pod=pod: f"{what}: not in {pod.host.name}\n{pod.proxy.output}", seconds)
 
 
 def test_anchor_rotation(mesh, programs):  # noqa: F811

@@ -1,9 +1,10 @@
 """What a listener on the wire between two meshed pods sees."""
 
 import re
-import time
 
 import pytest
+
+from lib.wait import until
 
 from proxy.test_pair import echo_server
 
@@ -34,10 +35,7 @@ def test_no_plaintext_between_proxies(pair, network, programs, binaries, tool, t
         flag = "--http1.1" if kind == "http1" else "--http2-prior-knowledge"
         answer = pair.curl(flag, "--data-binary", SECRET.decode(), "-H", f"x-secret: {SECRET.decode()}", path="/echo")
         assert answer.stdout == SECRET.decode()
-    deadline = time.monotonic() + 10
-    while (size := capture.stat().st_size) < 2000:  # it writes packet by packet; a handshake alone is more
-        assert time.monotonic() < deadline, size
-        time.sleep(0.01)  # between looks
+    until(lambda: capture.stat().st_size >= 2000, "a handshake alone is more than was captured")  # it writes packet by packet
     dump.stop()
     wire = capture.read_bytes()
     assert SECRET not in wire and b"x-secret" not in wire and b"HTTP/1.1" not in wire

@@ -18,18 +18,10 @@ from lib.http import get
 from lib.mesh import ADMIN
 from lib.netns import available
 from lib.scripted import Feed, add, no_endpoints, weighted
+from lib.wait import until
 
 pytestmark = pytest.mark.skipif(not available(), reason="making network namespaces needs root")
 P = "LINKERD2_PROXY_"
-
-
-def until(what, timeout=15):
-    """Waits for a state that the proxy will come to, looking often."""
-    deadline = time.monotonic() + timeout
-    while not (seen := what()):
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)  # between looks
-    return seen
 
 
 def stall(pod, port=8080):

@@ -1,11 +1,11 @@
 """The trust anchors that a proxy learns while it runs, from an identity service that says what a test wants."""
 
 import re
-import time
 
 import pytest
 
 from lib.scripted import Authority, Feed, ScriptedControl
+from lib.wait import until
 
 FAMILY = "control_identity_trust_bundle_"
 
@@ -35,10 +35,7 @@ def value(pod, name):
 
 
 def wait_for(pod, name, wanted, seconds=20):
-    deadline = time.monotonic() + seconds
-    while (seen := value(pod, name)) != wanted:
-        assert time.monotonic() < deadline, f"{name} is {seen}, not {wanted}:\n{pod.proxy.output}"
-        time.sleep(0.02)  # between looks at the metrics
+    until(lambda: value(pod, name) == wanted, lambda: f"{name} is {value(pod, name)}, not {wanted}:\n{pod.proxy.output}", seconds)
 
 
 def test_a_control_plane_that_has_none(proxy, control):
@@ -83,10 +80,7 @@ def test_anchors_of_somebody_else(proxy, control):
     control.bundle = Feed(Authority("stranger").pem.encode())
     it = proxy()
     it.proxy.wait_line(r"WARN.*identity: the new trust bundle does not fit the certificate in use")
-    deadline = time.monotonic() + 10
-    while len(control.certified) < 2:
-        assert time.monotonic() < deadline, it.proxy.output
-        time.sleep(0.02)  # between looks
+    until(lambda: len(control.certified) >= 2, lambda: it.proxy.output)
     wait_for(it, "control_identity_cert_refreshes_total", 2)
     assert value(it, FAMILY + "generation") == 1 and value(it, FAMILY + "anchors") == 1
     it.wait_ready()

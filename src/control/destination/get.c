@@ -257,7 +257,7 @@ static void free_view(struct view *base)
     free(view);
 }
 
-static const struct view_kind endpoints_kind = {remake, free_view};
+static const struct view_kind endpoints_kind = {sizeof(struct endpoints_view), remake, free_view};
 
 static void follow(struct endpoints_view *view)
 {
@@ -279,19 +279,13 @@ static int find_view(struct destination *destination, const struct cluster_host 
     struct endpoints_view *view;
     struct view *found;
     struct slice rest;
+    int r = views_get(&destination->views, &endpoints_kind, text, len, sizeof(text), &found);
 
-    if (len < 0 || (size_t)len >= sizeof(text))
-        return -EINVAL;
-    found = views_find(&destination->views, slice_of(text, (size_t)len));
-    if (found) {
-        *ret_view = of(found);
+    if (r < 0)
+        return r;
+    *ret_view = view = of(found);
+    if (r == 0)
         return 0;
-    }
-    view = calloc(1, sizeof(*view));
-    if (!view || views_add(&destination->views, &view->view, &endpoints_kind, slice_of(text, (size_t)len)) < 0) {
-        free(view);
-        return -ENOMEM;
-    }
     map_init(&view->members, 0, 0);
     view->target.port = target->port;
     rest = slice_skip(view->view.key, (size_t)prefix);
@@ -302,7 +296,6 @@ static int find_view(struct destination *destination, const struct cluster_host 
     view->target.instance = slice_take(rest, target->instance.len);
     view->client.node = slice_skip(rest, target->instance.len + 1);
     follow(view);
-    *ret_view = view;
     return 0;
 }
 
@@ -367,8 +360,7 @@ static void answer_service(struct destination *destination, struct grpc_server_c
     }
     r = find_view(destination, target, node, &view);
     if (r < 0)
-        grpc_finish(call, r == -EINVAL ? GRPC_INVALID_ARGUMENT : GRPC_RESOURCE_EXHAUSTED,
-                    r == -EINVAL ? SLICE_LIT("names too long") : SLICE_LIT("no memory"));
+        views_refuse(call, r);
     else
         answer(view, kube_service(object), call);
 }

@@ -101,7 +101,7 @@ static void free_view(struct view *base)
     free(of(base));
 }
 
-static const struct view_kind profile_kind = {remake, free_view};
+static const struct view_kind profile_kind = {sizeof(struct profile_view), remake, free_view};
 
 /* The length in front keeps texts apart, whatever is in them. */
 static int find_view(struct destination *destination, const struct profile_question *question, struct slice path, struct profile_view **ret_view)
@@ -112,26 +112,19 @@ static int find_view(struct destination *destination, const struct profile_quest
     struct profile_view *view;
     struct view *found;
     struct slice rest;
+    int r = views_get(&destination->views, &profile_kind, text, len, sizeof(text), &found);
 
-    if (len < 0 || (size_t)len >= sizeof(text))
-        return -EINVAL;
-    found = views_find(&destination->views, slice_of(text, (size_t)len));
-    if (found) {
-        *ret_view = of(found);
+    if (r < 0)
+        return r;
+    *ret_view = view = of(found);
+    if (r == 0)
         return 0;
-    }
-    view = calloc(1, sizeof(*view));
-    if (!view || views_add(&destination->views, &view->view, &profile_kind, slice_of(text, (size_t)len)) < 0) {
-        free(view);
-        return -ENOMEM;
-    }
     rest = slice_skip(view->view.key, (size_t)prefix);
     view->question = *question;
     /* Parsed again from the key, whose memory the slices may keep. */
     (void)cluster_host_parse(slice_take(rest, path.len), question->controller->options.cluster_domain, NULL, &view->question.target);
     view->question.client_ns = slice_skip(rest, path.len);
     follow(view);
-    *ret_view = view;
     return 0;
 }
 
@@ -160,13 +153,9 @@ static void answer(struct destination *destination, struct grpc_server_call *cal
     if (make(question, &bytes, &status) < 0) {
         refuse(call, status, path);
     } else if ((r = find_view(destination, question, path, &view)) < 0) {
-        grpc_finish(call, r == -EINVAL ? GRPC_INVALID_ARGUMENT : GRPC_RESOURCE_EXHAUSTED,
-                    r == -EINVAL ? SLICE_LIT("names too long") : SLICE_LIT("no memory"));
+        views_refuse(call, r);
     } else {
-        if (list_empty(&view->view.calls))
-            view_said(&view->view, buffer_slice(&bytes));
-        if (view_join(&view->view, call, bytes.len) == 0)
-            (void)grpc_reply(call, buffer_slice(&bytes));
+        view_begin(&view->view, call, buffer_slice(&bytes));
     }
     buffer_release(&bytes);
 }

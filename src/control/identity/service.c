@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "api/identity.h"
@@ -131,42 +132,31 @@ static void free_bundle(struct view *view)
     free(view);
 }
 
-static const struct view_kind bundle_kind = {remake_bundle, free_bundle};
-
-static struct view *find_bundle(struct identity_service *service)
-{
-    struct view *view = views_find(&service->views, SLICE_LIT("bundle"));
-
-    if (view)
-        return view;
-    view = calloc(1, sizeof(*view));
-    if (!view || views_add(&service->views, view, &bundle_kind, SLICE_LIT("bundle")) < 0) {
-        free(view);
-        return NULL;
-    }
-    view_follow(view, "Bundle");
-    return view;
-}
+static const struct view_kind bundle_kind = {sizeof(struct view), remake_bundle, free_bundle};
 
 static void answer_bundle(struct identity_service *service, struct grpc_server_call *call)
 {
+    static const char key[] = "bundle";
     struct buffer bytes;
     struct view *view;
     int r;
 
     buffer_init(&bytes, LIMIT_GRPC_MESSAGE);
     r = make_bundle(service, &bytes);
-    view = r == 0 ? find_bundle(service) : NULL;
     if (r == -ENOENT) {
         grpc_finish(call, GRPC_UNAVAILABLE, SLICE_LIT("there is no issuer yet"));
-    } else if (!view) {
-        grpc_finish(call, GRPC_RESOURCE_EXHAUSTED, SLICE_LIT("no memory"));
-    } else {
-        if (list_empty(&view->calls))
-            view_said(view, buffer_slice(&bytes));
-        if (view_join(view, call, bytes.len) == 0)
-            (void)grpc_reply(call, buffer_slice(&bytes));
+        goto done;
     }
+    if (r == 0)
+        r = views_get(&service->views, &bundle_kind, key, (int)strlen(key), sizeof(key), &view);
+    if (r < 0) {
+        views_refuse(call, r);
+        goto done;
+    }
+    if (r == 1)
+        view_follow(view, "Bundle");
+    view_begin(view, call, buffer_slice(&bytes));
+done:
     buffer_release(&bytes);
 }
 

@@ -112,7 +112,7 @@ static void free_view(struct view *base)
     free(of(base));
 }
 
-static const struct view_kind port_kind = {remake, free_view};
+static const struct view_kind port_kind = {sizeof(struct port_view), remake, free_view};
 
 /* The length in front keeps names apart, whatever is in them. */
 static int find_view(struct policy *policy, const struct kube_object *workload, uint16_t port, struct port_view **ret_view)
@@ -121,27 +121,21 @@ static int find_view(struct policy *policy, const struct kube_object *workload, 
     int prefix = snprintf(key, sizeof(key), "port %d %u %zu ", workload->kind, (unsigned)port, workload->namespace_.len), len;
     struct port_view *view;
     struct view *found;
+    int r;
 
     len = snprintf(key, sizeof(key), "port %d %u %zu %.*s%.*s", workload->kind, (unsigned)port, workload->namespace_.len,
                    SLICE_ARGS(workload->namespace_), SLICE_ARGS(workload->name));
-    if (len < 0 || (size_t)len >= sizeof(key))
-        return -EINVAL;
-    found = views_find(&policy->views, slice_of(key, (size_t)len));
-    if (found) {
-        *ret_view = of(found);
+    r = views_get(&policy->views, &port_kind, key, len, sizeof(key), &found);
+    if (r < 0)
+        return r;
+    *ret_view = view = of(found);
+    if (r == 0)
         return 0;
-    }
-    view = calloc(1, sizeof(*view));
-    if (!view || views_add(&policy->views, &view->view, &port_kind, slice_of(key, (size_t)len)) < 0) {
-        free(view);
-        return -ENOMEM;
-    }
     view->kind = workload->kind;
     view->port = port;
     view->namespace_ = slice_take(slice_skip(view->view.key, (size_t)prefix), workload->namespace_.len);
     view->name = slice_skip(view->view.key, (size_t)prefix + workload->namespace_.len);
     follow(view, workload);
-    *ret_view = view;
     return 0;
 }
 
@@ -196,11 +190,13 @@ void policy_watch_port(struct grpc_server_call *call, void *owner, struct slice 
     struct buffer bytes;
     uint16_t port;
     const struct kube_object *workload = find_workload(policy, call, message, &port);
+    int r;
 
     if (!workload)
         return;
-    if (find_view(policy, workload, port, &view) < 0) {
-        grpc_finish(call, GRPC_RESOURCE_EXHAUSTED, SLICE_LIT("no memory"));
+    r = find_view(policy, workload, port, &view);
+    if (r < 0) {
+        views_refuse(call, r);
         return;
     }
     buffer_init(&bytes, LIMIT_GRPC_MESSAGE);
@@ -208,10 +204,7 @@ void policy_watch_port(struct grpc_server_call *call, void *owner, struct slice 
         grpc_finish(call, GRPC_INTERNAL, SLICE_LIT("the policy cannot be made"));
         view_leave_unused(&view->view);
     } else {
-        if (list_empty(&view->view.calls))
-            view_said(&view->view, buffer_slice(&bytes));
-        if (view_join(&view->view, call, bytes.len) == 0)
-            (void)grpc_reply(call, buffer_slice(&bytes));
+        view_begin(&view->view, call, buffer_slice(&bytes));
     }
     buffer_release(&bytes);
 }

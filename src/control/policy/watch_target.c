@@ -87,7 +87,7 @@ static void free_view(struct view *base)
     free(of(base));
 }
 
-static const struct view_kind target_kind = {remake, free_view};
+static const struct view_kind target_kind = {sizeof(struct target_view), remake, free_view};
 
 /* The lengths in front keep texts apart, whatever is in them. */
 static int write_key(const struct target *target, char *key, size_t size, size_t *ret_prefix)
@@ -101,7 +101,7 @@ static int write_key(const struct target *target, char *key, size_t size, size_t
     len = snprintf(key, size, "target %s %u %zu %zu %.*s%.*s%.*s", addr, (unsigned)target->port, target->client_ns.len,
                    target->service_ns.len, SLICE_ARGS(target->client_ns), SLICE_ARGS(target->service_ns), SLICE_ARGS(target->service));
     *ret_prefix = (size_t)prefix;
-    return len < 0 || (size_t)len >= size ? -EINVAL : len;
+    return len;
 }
 
 static int find_view(struct policy *policy, const struct target *target, struct target_view **ret_view)
@@ -112,25 +112,18 @@ static int find_view(struct policy *policy, const struct target *target, struct 
     struct target_view *view;
     struct view *found;
     struct slice rest;
+    int r = views_get(&policy->views, &target_kind, text, len, sizeof(text), &found);
 
-    if (len < 0)
-        return len;
-    found = views_find(&policy->views, slice_of(text, (size_t)len));
-    if (found) {
-        *ret_view = of(found);
+    if (r < 0)
+        return r;
+    *ret_view = view = of(found);
+    if (r == 0)
         return 0;
-    }
-    view = calloc(1, sizeof(*view));
-    if (!view || views_add(&policy->views, &view->view, &target_kind, slice_of(text, (size_t)len)) < 0) {
-        free(view);
-        return -ENOMEM;
-    }
     rest = slice_skip(view->view.key, prefix);
     view->target = *target;
     view->target.client_ns = slice_take(rest, target->client_ns.len);
     view->target.service_ns = slice_take(slice_skip(rest, target->client_ns.len), target->service_ns.len);
     view->target.service = slice_skip(rest, target->client_ns.len + target->service_ns.len);
-    *ret_view = view;
     return 0;
 }
 
@@ -194,16 +187,12 @@ static void start_watch(struct policy *policy, struct grpc_server_call *call, co
     int r = find_view(policy, target, &view);
 
     if (r < 0) {
-        grpc_finish(call, r == -EINVAL ? GRPC_INVALID_ARGUMENT : GRPC_RESOURCE_EXHAUSTED,
-                    r == -EINVAL ? SLICE_LIT("names too long") : SLICE_LIT("no memory"));
+        views_refuse(call, r);
         return;
     }
-    if (list_empty(&view->view.calls)) {
-        view_said(&view->view, bytes);
+    if (list_empty(&view->view.calls))
         follow(view, answer);
-    }
-    if (view_join(&view->view, call, bytes.len) == 0)
-        (void)grpc_reply(call, bytes);
+    view_begin(&view->view, call, bytes);
 }
 
 static void start(struct policy *policy, struct grpc_server_call *call, struct slice message, bool watch)

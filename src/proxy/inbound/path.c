@@ -155,6 +155,7 @@ static enum step_result told_tls(struct conn *conn, const struct client_hello *h
 {
     struct slice own = conn->worker->proxy->config.server_name, sni = client_hello_server_name(hello);
 
+    server_first_settle(conn);
     if (conn->worker->tls && slice_eq_nocase(sni, own))
         return switch_to(conn, mesh_path);
     conn->tls = TLS_STATUS_PASSTHROUGH;
@@ -339,6 +340,7 @@ static enum step_result detected(struct conn *conn, bool in_time)
 static enum step_result session_told(struct conn *conn)
 {
     timer_cancel(&conn->deadline);
+    server_first_settle(conn);
     if (unpeek(conn) < 0)
         return conn_fail(conn, REASON_OUT_OF_MEMORY, -ENOMEM);
     series_conn_opened(conn);

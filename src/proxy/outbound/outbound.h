@@ -41,6 +41,7 @@ struct outbound_view {
     struct worker *worker;
     struct discovery *discovery;
     struct arena arena;
+    struct single_endpoint *singles; /* those of forward backends; each description is one endpoint, whichever protocol asks */
     struct routes_view opaque, http1, http2, grpc, tls;
     bool by_profile;          /* HTTP goes by the profile's routes and destinations */
     struct rule_view profile; /* its destinations */

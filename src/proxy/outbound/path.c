@@ -140,6 +140,7 @@ static enum step_result choose_protocol(struct walker *walker, enum why why)
 static enum step_result detected(struct conn *conn, const char *result)
 {
     series_detected(conn, result, conn->worker->loop->now_ns - conn->since_ns);
+    server_first_settle(conn);
     if (unpeek(conn) < 0)
         return conn_fail(conn, REASON_OUT_OF_MEMORY, -ENOMEM);
     return switch_to(conn, conn->session == SESSION_OPAQUE ? opaque_path : http_path);
@@ -371,6 +372,7 @@ static enum step_result balance_and_connect(struct walker *walker, enum why why)
     if (why == WHY_CANCEL)
         return STEP_FAIL;
     if (why == WHY_START) {
+        assert(!conn->forward);
         conn->forward = conn_forward_new(conn);
         if (!conn->forward)
             return conn_fail(conn, REASON_OUT_OF_MEMORY, -ENOMEM);

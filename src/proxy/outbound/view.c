@@ -27,16 +27,44 @@ static int balanced(struct outbound_view *view, struct slice path, struct backen
     return 0;
 }
 
+struct single_endpoint {
+    struct single_endpoint *next;
+    struct endpoint *endpoint;
+};
+
+static struct endpoint *find_single(const struct outbound_view *view, const struct endpoint_info *info)
+{
+    for (struct single_endpoint *single = view->singles; single; single = single->next)
+        if (endpoint_info_eq(single->endpoint->info, info))
+            return single->endpoint;
+    return NULL;
+}
+
+static struct endpoint *new_single(struct outbound_view *view, const struct endpoint_info *info)
+{
+    struct single_endpoint *single = ARENA_NEW(&view->arena, struct single_endpoint);
+
+    if (!single)
+        return NULL;
+    single->endpoint = endpoint_new(&view->discovery->snapshot, info, ENDPOINT_DEFAULT_RTT_NS, view->worker->loop->now_ns);
+    if (!single->endpoint)
+        return NULL;
+    if (arena_on_release(&view->arena, endpoint_release, single->endpoint) < 0) {
+        endpoint_unref(single->endpoint);
+        return NULL;
+    }
+    single->next = view->singles;
+    view->singles = single;
+    return single->endpoint;
+}
+
+/* The HTTP and the opaque route to one address share its load, its health and its pool. */
 static int single(struct outbound_view *view, const struct endpoint_info *info, struct backend_view *backend)
 {
-    backend->forward = endpoint_new(&view->discovery->snapshot, info, ENDPOINT_DEFAULT_RTT_NS, view->worker->loop->now_ns);
+    backend->forward = find_single(view, info);
     if (!backend->forward)
-        return -ENOMEM;
-    if (arena_on_release(&view->arena, endpoint_release, backend->forward) < 0) {
-        endpoint_unref(backend->forward);
-        return -ENOMEM;
-    }
-    return 0;
+        backend->forward = new_single(view, info);
+    return backend->forward ? 0 : -ENOMEM;
 }
 
 static int backend_init(struct outbound_view *view, const struct route_backend *from, struct backend_view *ret)

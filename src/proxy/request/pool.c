@@ -177,6 +177,16 @@ static void fail_waiters(struct pool *pool, bool all, enum reason reason, int er
     }
 }
 
+/* To those who wait, or the next who comes. */
+static void offer(struct pool_conn *conn)
+{
+    if (conn->pool->http2)
+        wake_all(conn->pool);
+    else
+        into_idle(conn);
+    (conn->pool->http2 ? http2_client_ready : http1_client_ready)(conn->http);
+}
+
 static void dialled(struct dial *dial, bool ok)
 {
     struct pool_conn *conn = CONTAINER_OF(dial, struct pool_conn, dial);
@@ -191,11 +201,7 @@ static void dialled(struct dial *dial, bool ok)
         app_ports_use(&pool->worker->proxy->app_ports, pool->info.addr.port);
     if (ok && begin_http(conn) == 0) {
         series_tcp_opened(pool->series);
-        if (pool->http2)
-            wake_all(pool);
-        else
-            into_idle(conn);
-        (pool->http2 ? http2_client_ready : http1_client_ready)(conn->http);
+        offer(conn);
         return;
     }
     /* HTTP/2: all who wait counted on this one dial. */
@@ -203,9 +209,22 @@ static void dialled(struct dial *dial, bool ok)
     drop(conn);
 }
 
-static int connect_one(struct pool *pool)
+static struct pool_conn *conn_new(struct pool *pool)
 {
     struct pool_conn *conn = calloc(1, sizeof(*conn));
+
+    if (!conn)
+        return NULL;
+    conn->pool = pool;
+    conn->idle_since_ns = -1;
+    conn->io.fd.watch.fd = -1;
+    task_init(&conn->disposal, dispose);
+    return conn;
+}
+
+static int connect_one(struct pool *pool)
+{
+    struct pool_conn *conn = conn_new(pool);
     struct dial_options options = {
         .endpoint = &pool->info,
         .plaintext = pool->plaintext,
@@ -218,10 +237,6 @@ static int connect_one(struct pool *pool)
 
     if (!conn)
         return -ENOMEM;
-    conn->pool = pool;
-    conn->idle_since_ns = -1;
-    conn->io.fd.watch.fd = -1;
-    task_init(&conn->disposal, dispose);
     series_tcp_counts(pool->series, &options);
     r = dial_start(&conn->dial, pool->worker->loop, &conn->io, &options, dialled);
     if (r < 0) {
@@ -231,6 +246,53 @@ static int connect_one(struct pool *pool)
     }
     list_push(&pool->connecting, &conn->link);
     pool->connecting_count++;
+    return 0;
+}
+
+/* The same socket in a stack of ours: 0, or a negative errno and the socket is closed. */
+static int move_socket(struct pool_conn *conn, struct io_stack *from)
+{
+    struct loop *loop = conn->pool->worker->loop;
+    int fd = io_take_fd(from);
+    int r;
+
+    if (fd < 0)
+        return fd;
+    r = io_open(&conn->io, loop, fd, http1_ready);
+    if (r < 0) {
+        loop->sys->ops->close(loop->sys, fd, true);
+        return r;
+    }
+    conn->io.count_read = from->count_read;
+    conn->io.count_written = from->count_written;
+    conn->io.writable = true; /* nothing was written: there is room */
+    r = begin_http(conn);
+    if (r < 0)
+        io_close(&conn->io, true);
+    return r;
+}
+
+int pool_adopt(struct pool *pool, struct io_stack *from)
+{
+    struct pool_conn *conn;
+    int r;
+
+    if (pool->removed)
+        return -ESTALE;
+    if (pool->http2 && (!list_empty(&pool->busy) || !list_empty(&pool->connecting)))
+        return -EALREADY;
+    conn = conn_new(pool);
+    if (!conn)
+        return -ENOMEM;
+    r = move_socket(conn, from);
+    if (r < 0) {
+        free(conn);
+        return r;
+    }
+    if (!pool->http2)
+        http1_client_has_idled(conn->http);
+    list_push(&pool->busy, &conn->link);
+    offer(conn);
     return 0;
 }
 

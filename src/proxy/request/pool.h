@@ -62,6 +62,12 @@ void pool_waiter_init(struct pool_waiter *waiter);
 int pool_open(struct pool *pool, struct pool_waiter *waiter, struct task *task, struct arena *arena,
               const struct http_stream_events *events, void *owner, struct http_stream **ret_stream);
 void pool_cancel(struct pool *pool, struct pool_waiter *waiter);
+/*
+ * Takes over a connection in plaintext that somebody opened to the pool's endpoint or application, on which nothing was sent or
+ * received, and which is counted already among those opened: it serves the next request. 0; -EALREADY (HTTP/2: there is
+ * one), -ESTALE (no new connections), -EBUSY (`from` has filters) or -ENOMEM: `from` is to be closed by the caller.
+ */
+int pool_adopt(struct pool *pool, struct io_stack *from);
 
 /* Ends all connections of the worker's pools; no requests may be left. */
 void pools_release(struct worker *worker);
