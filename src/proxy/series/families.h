@@ -1,0 +1,62 @@
+/*
+ * The families of metrics of the data path, and nothing of what they count: names, helps, kinds and buckets are the
+ * table in families.c, in this order.
+ */
+#pragma once
+
+enum family {
+    TCP_OPEN_TOTAL,
+    TCP_OPEN,
+    TCP_READ,
+    TCP_WRITE,
+    TCP_CLOSE,
+    REQUESTS,
+    RESPONSES,
+    LATENCY,
+    IN_HTTP_ALLOW,
+    IN_HTTP_DENY,
+    IN_HTTP_NO_ROUTE,
+    IN_TCP_ALLOW,
+    IN_TCP_DENY,
+    IN_TCP_TERMINATE,
+    IN_HTTP_ERRORS,
+    IN_TCP_ERRORS,
+    OUT_HTTP_ERRORS,
+    OUT_TCP_ERRORS,
+    IN_DETECT_SECONDS,
+    IN_DETECT,
+    OUT_DETECT_SECONDS,
+    OUT_DETECT,
+    IN_HEADER,
+    OUT_PROTOCOL,
+
+    /* of HTTP routes; those of gRPC routes stand GRPC further on, in the same order */
+    IN_ROUTE_REQUESTS,
+    IN_ROUTE_SECONDS,
+    IN_ROUTE_RESPONSE_SECONDS,
+    IN_ROUTE_REQUEST_FRAMES,
+    IN_ROUTE_RESPONSE_FRAMES,
+    IN_ROUTE_STATUSES,
+    OUT_ROUTE_SECONDS,
+    OUT_ROUTE_REQUEST_FRAMES,
+    OUT_ROUTE_STATUSES,
+    OUT_BACKEND_REQUESTS,
+    OUT_BACKEND_STATUSES,
+    OUT_BACKEND_SECONDS,
+    OUT_BACKEND_FRAMES,
+    GRPC_FIRST,
+    GRPC = GRPC_FIRST - IN_ROUTE_REQUESTS,
+    GRPC_END = GRPC_FIRST + GRPC - 1,
+
+    OUT_TCP_ROUTE_OPEN,
+    OUT_TCP_ROUTE_CLOSE,
+    OUT_TLS_ROUTE_OPEN,
+    OUT_TLS_ROUTE_CLOSE,
+    PROFILE_REQUESTS,
+    PROFILE_RESPONSES,
+    PROFILE_LATENCY,
+    PROFILE_ACTUAL_REQUESTS,
+    PROFILE_ACTUAL_RESPONSES,
+    ERRORS,
+    FAMILIES
+};
