@@ -7,20 +7,20 @@
 #include "api/destination.h"
 #include "base/duration.h"
 #include "base/limits.h"
-#include "cli/ask.h"
 #include "cli/command.h"
+#include "cli/control_plane.h"
 
 static const int64_t QUIET_NS = 500 * NS_PER_MS;
 
 struct options {
-    const char *output, *api_addr, *token;
+    struct control_plane_flags control;
+    const char *output, *token;
     int64_t wait_ns;
 };
 
 static const struct flag flags[] = {
     {"output", 'o', FLAG_CHOICE, offsetof(struct options, output), "table", "table|json", .help = "Output format"},
-    {"api-addr", 0, FLAG_TEXT, offsetof(struct options, api_addr), "127.0.0.1:8086", .value = "HOST:PORT",
-     .help = "The destination service"},
+    CONTROL_PLANE_FLAGS(struct options, control, "The destination service (default 127.0.0.1:8086)"),
     {"token", 0, FLAG_TEXT, offsetof(struct options, token), .value = "TEXT",
      .help = "The context token to use when making the request to the destination service"},
     {"wait", 'w', FLAG_DURATION, offsetof(struct options, wait_ns), "5s", .value = "DURATION",
@@ -105,7 +105,7 @@ static int ask_authority(const struct options *options, const char *authority, s
     struct get_destination request = {SLICE_LIT("k8s"), slice_str(authority), slice_str(options->token)};
     struct buffer message;
     struct ask *ask;
-    int r = ask_open(options->api_addr, options->wait_ns, msg, &ask);
+    int r = control_plane_open(&options->control, DESTINATION_PORT, options->wait_ns, msg, &ask);
 
     if (r < 0)
         return r;
@@ -236,7 +236,7 @@ static int run(void *opaque, const struct words *arguments)
     answers_release(&answers);
     if (r == 0)
         return STATUS_DONE;
-    return complain("diagnostics endpoints: %s; --api-addr names the destination service", *msg.text ? msg.text : strerror(-r));
+    return complain("diagnostics endpoints: %s; --api-addr or --source names the destination service", *msg.text ? msg.text : strerror(-r));
 }
 
 const struct command diagnostics_endpoints_command = {

@@ -219,6 +219,8 @@ static int dispatch(int argc, char *const argv[])
     const struct command *command = find(argc, argv, &words);
     char text[128];
 
+    if (!command && strcmp(argv[0], "--verbose") == 0)
+        return not_yet("--verbose is not available yet");
     if (!command)
         return complain("unknown %s \"%s\"; see linkerd --help", argv[0][0] == '-' ? "flag" : "command", argv[0]);
     if (!command->summary) {

@@ -7,11 +7,12 @@
 #include "api/inbound.h"
 #include "api/outbound.h"
 #include "base/limits.h"
-#include "cli/ask.h"
 #include "cli/command.h"
+#include "cli/control_plane.h"
 
 struct options {
-    const char *api_addr, *namespace, *output, *token;
+    struct control_plane_flags control;
+    const char *namespace, *output, *token;
     int64_t wait_ns;
 };
 
@@ -20,8 +21,7 @@ static const struct flag flags[] = {
     {"output", 'o', FLAG_CHOICE, offsetof(struct options, output), "yaml", "yaml|json", .help = "Output format"},
     {"token", 0, FLAG_TEXT, offsetof(struct options, token), "default:diagnostics", .value = "TEXT",
      .help = "The workload that asks, as NAMESPACE:POD; routes of its namespace count"},
-    {"api-addr", 0, FLAG_TEXT, offsetof(struct options, api_addr), "127.0.0.1:8090", .value = "HOST:PORT",
-     .help = "The policy service"},
+    CONTROL_PLANE_FLAGS(struct options, control, "The policy service (default 127.0.0.1:8090)"),
     {"wait", 'w', FLAG_DURATION, offsetof(struct options, wait_ns), "5s", .value = "DURATION",
      .help = "How long to wait for an answer"},
     {"destination-pod", 0, FLAG_LATER},
@@ -135,7 +135,7 @@ static bool take(void *owner, struct slice message)
 static int ask(const struct options *options, struct answer *answer, struct errmsg *msg)
 {
     struct ask *ask;
-    int r = ask_open(options->api_addr, options->wait_ns, msg, &ask);
+    int r = control_plane_open(&options->control, POLICY_PORT, options->wait_ns, msg, &ask);
 
     if (r < 0)
         return r;
@@ -163,7 +163,7 @@ static int run(void *opaque, const struct words *arguments)
     if (r == 0)
         fwrite(answer.text.data, 1, answer.text.len, stdout);
     else
-        complain("diagnostics policy: %s%s", *msg.text ? msg.text : strerror(-r), asked ? "; --api-addr names the policy service" : "");
+        complain("diagnostics policy: %s%s", *msg.text ? msg.text : strerror(-r), asked ? "; --api-addr or --source names the policy service" : "");
     buffer_release(&question.message);
     buffer_release(&answer.text);
     return r == 0 ? STATUS_DONE : STATUS_FAILED;

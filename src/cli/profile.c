@@ -6,17 +6,17 @@
 #include "api/destination.h"
 #include "base/duration.h"
 #include "base/limits.h"
-#include "cli/ask.h"
 #include "cli/command.h"
+#include "cli/control_plane.h"
 
 struct options {
-    const char *api_addr, *token;
+    struct control_plane_flags control;
+    const char *token;
     int64_t wait_ns;
 };
 
 static const struct flag flags[] = {
-    {"api-addr", 0, FLAG_TEXT, offsetof(struct options, api_addr), "127.0.0.1:8086", .value = "HOST:PORT",
-     .help = "The destination service"},
+    CONTROL_PLANE_FLAGS(struct options, control, "The destination service (default 127.0.0.1:8086)"),
     {"token", 0, FLAG_TEXT, offsetof(struct options, token), .value = "TEXT",
      .help = "The context token to use when making the request to the destination service"},
     {"wait", 'w', FLAG_DURATION, offsetof(struct options, wait_ns), "5s", .value = "DURATION",
@@ -43,7 +43,7 @@ static int ask_profile(const struct options *options, const char *address, struc
     struct get_destination request = {SLICE_LIT("k8s"), slice_str(address), slice_str(options->token)};
     struct buffer message;
     struct ask *ask;
-    int r = ask_open(options->api_addr, options->wait_ns, msg, &ask);
+    int r = control_plane_open(&options->control, DESTINATION_PORT, options->wait_ns, msg, &ask);
 
     if (r < 0)
         return r;
@@ -141,7 +141,7 @@ static int run(void *opaque, const struct words *arguments)
     int r = ask_profile(options, arguments->items[0], &answer, &msg);
 
     if (r < 0)
-        return complain("diagnostics profile: %s; --api-addr names the destination service", *msg.text ? msg.text : strerror(-r));
+        return complain("diagnostics profile: %s; --api-addr or --source names the destination service", *msg.text ? msg.text : strerror(-r));
     print_profile(answer.profile);
     profile_unref(answer.profile);
     return STATUS_DONE;

@@ -40,6 +40,8 @@ def test_help_everywhere(linkerd, command):
     (["install", "--crds"], 2, "linkerd: install is not available yet\n"),
     (["viz", "tap"], 2, "linkerd: viz is not available yet\n"),
     (["check", "--pre"], 2, "linkerd: --pre is not available yet\n"),
+    (["--verbose", "check"], 2, "linkerd: --verbose is not available yet\n"),
+    (["version", "--client", "--verbose"], 2, "linkerd: --verbose is not available yet\n"),
 ])
 def test_wrong_lines(linkerd, words, status, error):
     done = linkerd(*words)

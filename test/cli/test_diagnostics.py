@@ -46,6 +46,39 @@ def destination():
     server.stop(0).wait()
 
 
+POD = """
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}, namespace: linkerd, labels: {{{labels}}}}}
+spec: {{containers: [{{name: c}}]}}
+status: {{podIP: {ip}}}
+---
+"""
+
+
+def test_source(linkerd, tmp_path):
+    """The directory of resources says where the control plane is; nobody listens there, so that the answer shows where it was asked."""
+    manifests = tmp_path / "all.yaml"
+
+    def said(*pods, more=()):
+        manifests.write_text("".join(POD.format(name=name, ip=ip, labels=labels) for name, ip, labels in pods))
+        done = linkerd("diagnostics", "endpoints", "--source", tmp_path, *more, "web.shop.svc.cluster.local:80")
+        assert done.returncode == 1
+        return done.stderr
+
+    component = "linkerd.io/control-plane-component: destination"
+    assert "127.0.0.77:8086: cannot connect" in said(("controller", "127.0.0.77", ""))
+    assert "127.0.0.78:8086: cannot connect" in said(("metrics", "127.0.0.77", ""), ("controller", "127.0.0.78", component))
+    assert "2 Pods in the namespace linkerd: label that of the control plane" in said(("a", "127.0.0.77", ""), ("b", "127.0.0.78", ""))
+    assert "no Pod with status.podIP in the namespace linkerd" in said()
+    assert "not both" in said(more=["--api-addr", "127.0.0.1:1"])
+    done = linkerd("diagnostics", "policy", "--source", tmp_path / "none", "svc/web", "80")
+    assert done.returncode == 1 and f"cannot read the directory {tmp_path / 'none'}" in done.stderr
+    manifests.write_text(POD.format(name="controller", ip="127.0.0.77", labels=""))
+    assert "127.0.0.77:8090" in linkerd("diagnostics", "policy", "--source", tmp_path, "svc/web", "80").stderr
+    assert "127.0.0.77:8086" in linkerd("diagnostics", "profile", "--source", tmp_path, "10.0.0.1:80").stderr
+
+
 def add(ip, pod):
     d = messages()["destination"]
     update = d.Update()
@@ -86,7 +119,7 @@ def test_errors(linkerd, destination):
     assert done.returncode == 1 and f"{destination.address}: no answer within 200ms" in done.stderr
     done = linkerd("diagnostics", "profile", "--api-addr", "127.0.0.1:1", "10.0.0.1:80")
     assert done.stderr == ("linkerd: diagnostics profile: 127.0.0.1:1: cannot connect: Connection refused; "
-                           "--api-addr names the destination service\n")
+                           "--api-addr or --source names the destination service\n")
     done = linkerd("diagnostics", "profile", "--api-addr", destination.address, "nonsense")
     assert done.returncode == 1 and f"{destination.address}: InvalidArgument: no such address" in done.stderr
     done = linkerd("diagnostics", "profile", "--api-addr", "nonsense", "x")
@@ -166,7 +199,7 @@ def test_policy_of_a_service(linkerd, policies):
 
 def test_policy_errors(linkerd, policies):
     ask = ["diagnostics", "policy", "--api-addr", policies.address]
-    for words, text in ((("pod/none", "80"), "NotFound: unknown pod; --api-addr names the policy service"),
+    for words, text in ((("pod/none", "80"), "NotFound: unknown pod; --api-addr or --source names the policy service"),
                         (("svc/none", "80"), "NotFound: No such service"),
                         (("svc/web", "0"), 'the port "0" is not valid: expected 1 to 65535\n'),
                         (("deploy/web", "80"), "expected svc/NAME, pod/NAME, externalworkload/NAME or an IP address\n"),
