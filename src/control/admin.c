@@ -35,6 +35,9 @@ static void metrics_page(void *owner, const struct admin_request *request, struc
     response->content_type = SLICE_LIT("text/plain; version=0.0.4; charset=utf-8");
     response->gzip = true;
     (void)metrics_write(&admin->controller->metrics, &response->body);
+    /* By this, `linkerd version` and `linkerd check` know what runs here. */
+    buffer_printf(&response->body, "# HELP controller_build_info The build.\n# TYPE controller_build_info gauge\n"
+                                   "controller_build_info{vendor=\"clinkerd\",version=\"%s\"} 1\n", CLINKERD_VERSION);
 }
 
 static void ready_page(void *owner, const struct admin_request *request, struct admin_response *response)

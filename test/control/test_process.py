@@ -75,6 +75,21 @@ def test_admin_pages(control):
     assert f"grpc_server_handling_seconds_count{{{method}}} 2" in text
 
 
+def test_its_version_is_known(control, programs, binaries):
+    """`linkerd version` and the version rows of `linkerd check` compare our own parts."""
+    control.start()
+    admin = f"{control.host}:9990"
+    linkerd = [binaries["linkerd"], "version", "--short", "--admin-addr", admin]
+    program = programs.start(linkerd)
+    assert program.wait_exit() == 0
+    ours, theirs = program.output.split()
+    assert ours == theirs
+    program = programs.start([binaries["linkerd"], "check", "--wait=2s", f"--admin-addr={admin}", f"--api-addr={control.host}:8086",
+                              f"--identity-addr={control.host}:8080", f"--policy-addr={control.host}:8090"])
+    assert program.wait_exit() == 0, program.output
+    assert f"√ the control plane and this program have the same version ({admin})" in program.output
+
+
 def test_a_drain(control):
     control.write("web.yaml", service(), pod())
     control.start()
