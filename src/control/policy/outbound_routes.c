@@ -145,60 +145,65 @@ static void timeouts_of(struct outbound_draft *draft, const struct kube_object *
     *ret = own;
 }
 
+/* What routes of all kinds have: a name, rules, hosts. */
+static int begin_route(struct outbound_draft *draft, const struct kube_object *meta, const struct kube_route_common *common,
+                       size_t rule_count, struct outbound_route *ret)
+{
+    ret->metadata = route_metadata(meta);
+    ret->rule_count = rule_count;
+    ret->rules = ARENA_ARRAY(draft->arena, struct outbound_rule, rule_count);
+    return ret->rules ? route_hosts(common, draft->arena, &ret->hosts, &ret->host_count) : -ENOMEM;
+}
+
+static int http_rule(struct outbound_draft *draft, const struct kube_http_route *route, const struct kube_http_rule *from,
+                     struct outbound_rule *ret)
+{
+    timeouts_of(draft, &route->meta, &ret->timeouts);
+    if (from->timeouts.request_ns)
+        ret->timeouts.request_ns = from->timeouts.request_ns;
+    ret->allow_l5d_headers = draft->controller->options.allow_l5d_headers;
+    if (route_http_matches(from, draft->arena, &ret->http_matches, &ret->match_count) < 0 ||
+        route_filters(from->filters, from->filter_count, false, draft->arena, &ret->filters) < 0)
+        return -ENOMEM;
+    return distribution(draft, &route->meta, from->backends, from->backend_count, false, &ret->backends);
+}
+
 static int http_route(struct outbound_draft *draft, const struct kube_http_route *from, struct outbound_route *ret)
 {
-    ret->metadata = route_metadata(&from->meta);
-    ret->rule_count = from->rule_count;
-    ret->rules = ARENA_ARRAY(draft->arena, struct outbound_rule, from->rule_count);
-    if (!ret->rules || route_hosts(&from->common, draft->arena, &ret->hosts, &ret->host_count) < 0)
-        return -ENOMEM;
-    for (size_t i = 0; i < from->rule_count; i++) {
-        struct outbound_rule *rule = &ret->rules[i];
+    int r = begin_route(draft, &from->meta, &from->common, from->rule_count, ret);
 
-        timeouts_of(draft, &from->meta, &rule->timeouts);
-        if (from->rules[i].timeouts.request_ns)
-            rule->timeouts.request_ns = from->rules[i].timeouts.request_ns;
-        rule->allow_l5d_headers = draft->controller->options.allow_l5d_headers;
-        if (route_http_matches(&from->rules[i], draft->arena, &rule->http_matches, &rule->match_count) < 0 ||
-            route_filters(from->rules[i].filters, from->rules[i].filter_count, false, draft->arena, &rule->filters) < 0 ||
-            distribution(draft, &from->meta, from->rules[i].backends, from->rules[i].backend_count, false, &rule->backends) < 0)
-            return -ENOMEM;
-    }
-    return 0;
+    for (size_t i = 0; r >= 0 && i < from->rule_count; i++)
+        r = http_rule(draft, from, &from->rules[i], &ret->rules[i]);
+    return r;
+}
+
+static int grpc_rule(struct outbound_draft *draft, const struct kube_grpc_route *route, const struct kube_grpc_rule *from,
+                     struct outbound_rule *ret)
+{
+    timeouts_of(draft, &route->meta, &ret->timeouts);
+    ret->allow_l5d_headers = draft->controller->options.allow_l5d_headers;
+    if (route_grpc_matches(from, draft->arena, &ret->grpc_matches, &ret->match_count) < 0 ||
+        route_filters(from->filters, from->filter_count, false, draft->arena, &ret->filters) < 0)
+        return -ENOMEM;
+    return distribution(draft, &route->meta, from->backends, from->backend_count, true, &ret->backends);
 }
 
 static int grpc_route(struct outbound_draft *draft, const struct kube_grpc_route *from, struct outbound_route *ret)
 {
-    ret->metadata = route_metadata(&from->meta);
-    ret->rule_count = from->rule_count;
-    ret->rules = ARENA_ARRAY(draft->arena, struct outbound_rule, from->rule_count);
-    if (!ret->rules || route_hosts(&from->common, draft->arena, &ret->hosts, &ret->host_count) < 0)
-        return -ENOMEM;
-    for (size_t i = 0; i < from->rule_count; i++) {
-        struct outbound_rule *rule = &ret->rules[i];
+    int r = begin_route(draft, &from->meta, &from->common, from->rule_count, ret);
 
-        timeouts_of(draft, &from->meta, &rule->timeouts);
-        rule->allow_l5d_headers = draft->controller->options.allow_l5d_headers;
-        if (route_grpc_matches(&from->rules[i], draft->arena, &rule->grpc_matches, &rule->match_count) < 0 ||
-            route_filters(from->rules[i].filters, from->rules[i].filter_count, false, draft->arena, &rule->filters) < 0 ||
-            distribution(draft, &from->meta, from->rules[i].backends, from->rules[i].backend_count, true, &rule->backends) < 0)
-            return -ENOMEM;
-    }
-    return 0;
+    for (size_t i = 0; r >= 0 && i < from->rule_count; i++)
+        r = grpc_rule(draft, from, &from->rules[i], &ret->rules[i]);
+    return r;
 }
 
 static int tcp_route(struct outbound_draft *draft, const struct kube_tcp_route *from, struct outbound_route *ret)
 {
-    ret->metadata = route_metadata(&from->meta);
-    ret->rule_count = from->rule_count;
-    ret->rules = ARENA_ARRAY(draft->arena, struct outbound_rule, from->rule_count);
-    if (!ret->rules || route_hosts(&from->common, draft->arena, &ret->hosts, &ret->host_count) < 0)
-        return -ENOMEM;
-    for (size_t i = 0; i < from->rule_count; i++)
-        if (distribution(draft, &from->meta, from->rules[i].backends, from->rules[i].backend_count, false,
-                         &ret->rules[i].backends) < 0)
-            return -ENOMEM;
-    return 0;
+    int r = begin_route(draft, &from->meta, &from->common, from->rule_count, ret);
+
+    for (size_t i = 0; r >= 0 && i < from->rule_count; i++)
+        r = distribution(draft, &from->meta, from->rules[i].backends, from->rules[i].backend_count, false, &ret->rules[i].backends);
+    return r;
 }
 
 static int convert(struct outbound_draft *draft, const struct kube_object *object, struct outbound_route *ret)
