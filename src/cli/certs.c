@@ -93,9 +93,9 @@ static int name_of(const struct make *make, const char *prefix, struct errmsg *m
     return 0;
 }
 
-static int make_directory(const char *path, struct errmsg *msg)
+static int check_lifetime(const struct make *make, struct errmsg *msg)
 {
-    return mkdir(path, 0755) < 0 && errno != EEXIST ? errmsg_set(msg, -errno, "%s: %s", path, strerror(errno)) : 0;
+    return make->lifetime_ns < NS_PER_S ? errmsg_set(msg, -EINVAL, "--validity must be at least 1s") : 0;
 }
 
 /* Refuses before anything was written, so that a certificate is never left without its key. */
@@ -132,7 +132,9 @@ static int make_anchor(const struct make *make, struct errmsg *msg)
     int r = name_of(make, "root", msg, name, sizeof(name));
 
     if (r == 0)
-        r = make_directory(make->out, msg);
+        r = check_lifetime(make, msg);
+    if (r == 0)
+        r = directory_make(make->out, msg);
     if (r == 0)
         r = check_free(make, names, 2, msg);
     if (r == 0)
@@ -194,7 +196,7 @@ static int write_issuer(const struct make *make, const struct signer *signer, co
 {
     bool kubernetes = strcmp(make->scheme, "kubernetes.io/tls") == 0;
     const char *const names[] = {kubernetes ? "tls.key" : "key.pem", kubernetes ? "tls.crt" : "crt.pem", "ca.crt"};
-    int r = make_directory(make->out, msg);
+    int r = directory_make(make->out, msg);
 
     if (r == 0)
         r = check_free(make, names, kubernetes ? 3 : 2, msg);
@@ -216,6 +218,8 @@ static int make_issuer(const struct make *make, struct errmsg *msg)
     char name[256];
     int r = name_of(make, "identity", msg, name, sizeof(name));
 
+    if (r == 0)
+        r = check_lifetime(make, msg);
     if (r == 0)
         r = read_signer(make, &signer, msg);
     if (r == 0)

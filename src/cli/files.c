@@ -85,6 +85,11 @@ int file_write(const char *path, struct slice bytes, unsigned mode, bool replace
     return r < 0 ? errmsg_set(msg, r, "%s: %s", path, strerror(-r)) : 0;
 }
 
+int directory_make(const char *path, struct errmsg *msg)
+{
+    return mkdir(path, 0755) < 0 && errno != EEXIST ? errmsg_set(msg, -errno, "%s: %s", path, strerror(errno)) : 0;
+}
+
 int file_join(const char *directory, const char *name, struct errmsg *msg, char *out, size_t size)
 {
     int n = snprintf(out, size, "%s/%s", directory, name);

@@ -12,6 +12,8 @@ int file_read(const char *path, struct errmsg *msg, struct buffer *ret_bytes);
  * it is then replaced in one step.
  */
 int file_write(const char *path, struct slice bytes, unsigned mode, bool replace, struct errmsg *msg);
+/* One that is there already is fine; the folder that it goes into must be there. */
+int directory_make(const char *path, struct errmsg *msg);
 /* DIRECTORY/NAME into `out`. -ENAMETOOLONG. */
 int file_join(const char *directory, const char *name, struct errmsg *msg, char *out, size_t size);
 

@@ -28,7 +28,7 @@ struct key_options {
 
 static const struct flag key_flags[] = {
     {"out", 0, FLAG_TEXT, offsetof(struct key_options, out), ".", .value = "DIR",
-     .help = "Where token.key and token.pub are written"},
+     .help = "Where token.key and token.pub are written; made when it is missing"},
     {"force", 0, FLAG_SWITCH, offsetof(struct key_options, force), .help = "Replace files that are there"},
 };
 
@@ -55,8 +55,10 @@ static int write_pair(const struct key_options *options, struct slice private_pe
                       struct errmsg *msg)
 {
     char key_path[PATH_MAX], public_path[PATH_MAX];
-    int r = file_join(options->out, "token.key", msg, key_path, sizeof(key_path));
+    int r = directory_make(options->out, msg);
 
+    if (r == 0)
+        r = file_join(options->out, "token.key", msg, key_path, sizeof(key_path));
     if (r == 0)
         r = file_join(options->out, "token.pub", msg, public_path, sizeof(public_path));
     if (r == 0)

@@ -349,7 +349,7 @@ static int run(struct program *program)
         goto no_store;
     if (start(program) == 0) {
         status = 0;
-        log_line(controller->log, LOG_INFO, "start", "ready");
+        log_line(controller->log, LOG_INFO, "start", is_ready(program) ? "ready" : "serving, but not ready: identity has no usable issuer");
         loop_run(&controller->loop);
     }
     stop(program);

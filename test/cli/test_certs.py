@@ -55,6 +55,9 @@ def test_refusals(linkerd, mesh):
     assert "mesh/issuer/tls.key: is not the key of the first certificate in mesh/ca.crt" in wrong.stderr
     bad = linkerd("certs", "anchor", "--out", "y", "--trust-domain", "a b")
     assert bad.returncode == 1 and '"root.linkerd.a b" is not a name' in bad.stderr
+    for what in (["anchor"], ["issuer", "--ca", "mesh/ca.crt", "--ca-key", "mesh/ca.key"]):
+        short = linkerd("certs", *what, "--out", "z", "--validity", "0s")
+        assert short.returncode == 1 and "--validity must be at least 1s" in short.stderr and not (mesh.parent / "z").exists()
     assert linkerd("certs", "anchor", "--out", "mesh", "--force").returncode == 0
     assert (mesh / "ca.crt").read_bytes() != before
 
@@ -97,6 +100,7 @@ def test_token(linkerd, tmp_path):
 def test_token_refusals(linkerd):
     assert "--key FILE is missing" in linkerd("token", "issue").stderr
     assert "nope: No such file" in linkerd("token", "issue", "--key", "nope", "-n", "a", "--service-account", "b").stderr
+    assert linkerd("token", "key", "--out", "made").stdout == "made/token.key\nmade/token.pub\n"
     linkerd("token", "key")
     dotted = linkerd("token", "issue", "--key", "token.key", "-n", "a.b", "--service-account", "c")
     assert dotted.returncode == 1 and dotted.stdout == ""

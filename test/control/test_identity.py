@@ -66,6 +66,7 @@ def test_an_issuer_that_comes_later(control, wait_for):
         (control.issuer.directory / name).unlink()
     control.start()
     control.program.wait_line(r"ERROR identity: there is no usable issuer")
+    control.program.wait_line(r"start: serving, but not ready: identity has no usable issuer")
     assert control.http("/ready")[0] == 503
     assert refused(control, WEB, control.token_key.sign("web"), make_csr(WEB))[0] == grpc.StatusCode.UNAVAILABLE
     for name, text in files.items():

@@ -168,7 +168,7 @@ class Controller:
 
     def start(self, *more):
         self.program = self.programs.start(self.arguments(*more), name="controller")
-        self.program.wait_line(r"start: ready")
+        self.program.wait_line(r"start: (ready|serving)")
         return self
 
     def write(self, name, *documents):
