@@ -170,6 +170,8 @@ enum step_result server_first(struct walker *walker, enum why why)
         return STEP_FAIL;
     if (why == WHY_START)
         conn_deadline(conn, conn->detect_until_ns);
+    if (forward->dial.finished && forward->dial.reason == REASON_NONE && !forward->taken)
+        take_over(conn);
     r = peek_more(conn, LIMIT_HTTP_START_LINE);
     if (!chain_empty(&conn->peeked) || (r < 0 && r != -ENODATA))
         return go_back(conn);
@@ -178,8 +180,6 @@ enum step_result server_first(struct walker *walker, enum why why)
             outbound_endpoint_tried(conn->worker, forward->endpoint, false, forward->dial.error);
         return go_back(conn);
     }
-    if (forward->dial.finished && !forward->taken)
-        take_over(conn);
     if (forward->taken && server_spoke(forward))
         return go_on(conn);
     if (forward->taken && (why == WHY_TIMER || r == -ENODATA))

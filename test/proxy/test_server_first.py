@@ -1,6 +1,7 @@
 """A connection that was opened early, in case the server speaks first, serves the request when the client spoke after all."""
 
 import queue
+import re
 import socket
 import threading
 
@@ -73,14 +74,22 @@ def start(pair, meshed_client):
     return ("10.99.0.1", 80) if meshed_client else (pair.web.host.ip4, 8080)
 
 
+def silent_client(pair, outbound=True):
+    """A client that has said nothing, when the proxy knows that the server's side is open; the server's end of that is in the listener."""
+    address = start(pair, outbound)
+    client = pair.client.host.connect(*address, timeout=10)
+    pod, direction = (pair.client, "outbound") if outbound else (pair.web, "inbound")
+    until(lambda: re.search(rf'tcp_open_total\{{direction="{direction}",peer="dst".* 1\n', pod.metrics()), pod.metrics)
+    return client
+
+
 def step_of(pod, step):
     return lambda: step in get(pod.host, "127.0.0.1", 4191, "/connections").body.decode()
 
 
 @pytest.mark.parametrize("outbound", [True, False], ids=["outbound", "inbound"])
 def test_one_connection_for_http1(pair, listener, outbound):
-    address = start(pair, outbound)
-    with pair.client.host.connect(*address, timeout=10) as client:
+    with silent_client(pair, outbound) as client:
         server = listener.next()  # opened although the client is silent
         for _ in range(2):
             client.sendall(REQUEST)
@@ -93,8 +102,7 @@ def test_one_connection_for_http1(pair, listener, outbound):
 
 @pytest.mark.parametrize("outbound", [True, False], ids=["outbound", "inbound"])
 def test_one_connection_for_http2(pair, listener, outbound):
-    address = start(pair, outbound)
-    with pair.client.host.connect(*address, timeout=10) as client:
+    with silent_client(pair, outbound) as client:
         server = listener.next()
         speaker = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
         speaker.initiate_connection()
@@ -119,8 +127,7 @@ def test_one_connection_for_http2(pair, listener, outbound):
 @pytest.mark.parametrize("last", [b"220 hello\r\n", None], ids=["spoke", "ended"])
 def test_never_used_after_the_server_spoke(pair, listener, last):
     """The client's bytes do not say yet what they are when the server sends a byte, or its end: a new connection is made."""
-    address = start(pair, True)
-    with pair.client.host.connect(*address, timeout=10) as client:
+    with silent_client(pair) as client:
         early = listener.next()
         client.sendall(REQUEST[:2])
         until(step_of(pair.client, "detect-http"), "the proxy looks at the client's bytes again")
@@ -140,8 +147,7 @@ def test_never_used_after_the_server_spoke(pair, listener, last):
 
 def test_closed_when_it_is_no_http(pair, listener):
     """Opaque after all, by the client's own bytes: the connection that carries them is the only one left."""
-    address = start(pair, True)
-    with pair.client.host.connect(*address, timeout=10) as client:
+    with silent_client(pair) as client:
         early = listener.next()
         client.sendall(b"\x00\x01binary")
         server = listener.next()
