@@ -78,6 +78,7 @@ struct request {
     const struct endpoint *avoid;  /* the one that failed last; only compared */
     unsigned tries;
     struct failfast *queue;        /* it waits for an endpoint behind this gate; NULL: it does not */
+    int64_t queued_ns;             /* since when it waits, or waited, for an endpoint; 0: never had to */
     int64_t queue_until_ns;        /* inbound: until when it waits for a connection to the application */
     struct route_timeouts timeouts; /* of the policy or profile, and what the request itself asked for */
     int64_t give_up_ns;            /* when the whole exchange must be over; 0: never */
