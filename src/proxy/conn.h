@@ -105,6 +105,7 @@ struct conn {
     _Atomic(int64_t) early[2];    /* bytes read and written before it was known where they count */
     struct conn_forward *forward; /* opaque only */
     struct http_server *http;     /* HTTP only */
+    struct list requests;         /* struct request that have not ended, the oldest first; HTTP only */
     struct series_recent recent;
 };
 

@@ -31,7 +31,7 @@ struct rule_view;
 
 struct request {
     struct walker walker;
-    struct list link; /* in the worker's free list, or alone */
+    struct list link; /* in conn->requests until it ends; then in the worker's free list, or alone */
     struct conn *conn;
     struct worker *worker;
     struct arena arena;
@@ -57,6 +57,7 @@ struct request {
     int grpc_status;            /* -1: none seen */
     enum reason reason;         /* of an error of our own */
     int error;
+    uint64_t moved[2];          /* bytes of the bodies that were passed on: of the request, of the response */
     struct slice explain;       /* more about the reason, for l5d-proxy-error */
 
     /* inbound */
