@@ -5,7 +5,8 @@ import re
 import pytest
 
 from lib.netns import available
-from proxy.test_environment import connections, stall, until
+from lib.wait import until
+from proxy.test_environment import connections, stall
 
 pytestmark = pytest.mark.skipif(not available(), reason="making network namespaces needs root")
 
