@@ -49,6 +49,7 @@ enum {
     LIMIT_ROUTES = 4096,                 /* routes of one policy */
     LIMIT_SNAPSHOT = 64 * 1024 * 1024,   /* bytes of one answer of the control plane, decoded */
     LIMIT_METRIC_SERIES = 50000,         /* series of one proxy; more: counted under overflow */
+    LIMIT_BALANCER_SERIES = 10000,       /* balancers that a scrape shows */
     LIMIT_METRIC_LABEL = 512,            /* bytes of a label value; longer ones are cut */
     LIMIT_METRIC_LABEL_NAME = 128,       /* bytes of a label name made from outside text */
     LIMIT_METRIC_LABELS = 8192,          /* bytes of the labels of one series */

@@ -338,7 +338,7 @@ static void *compete(void *argument)
         endpoint_end(endpoint, 5, &balancer, now);
         pthread_barrier_wait(&contest->barrier);
         endpoint_connected(endpoint);
-        failfast_ready(&contest->gate);
+        failfast_ready(&contest->gate, 1);
         pthread_barrier_wait(&contest->barrier);
     }
     return NULL;
@@ -349,7 +349,7 @@ static void threads_agree(void **state)
     struct contest contest = {.set = set_of(1, 1)};
     pthread_t threads[THREADS];
 
-    failfast_init(&contest.gate, 3 * NS_PER_S, 100);
+    failfast_init(&contest.gate, 3 * NS_PER_S, 100, 0);
     pthread_barrier_init(&contest.barrier, NULL, THREADS);
     for (int i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, compete, &contest), 0);
@@ -623,7 +623,7 @@ static void gate_shuts_and_opens(void **state)
     int64_t deadline = -1;
     bool by_us;
 
-    failfast_init(&gate, 3 * NS_PER_S, 2);
+    failfast_init(&gate, 3 * NS_PER_S, 2, 0);
     assert_int_equal(failfast_enter(&gate, 100, &deadline), REASON_NONE);
     assert_int_equal(deadline, 100 + 3 * NS_PER_S);
     assert_int_equal(failfast_enter(&gate, 2 * NS_PER_S, &deadline), REASON_NONE);
@@ -639,8 +639,8 @@ static void gate_shuts_and_opens(void **state)
     failfast_leave(&gate);
     assert_int_equal(failfast_enter(&gate, 4 * NS_PER_S, &deadline), REASON_LOAD_SHED);
     assert_int_equal(gate.waiting, 0);
-    assert_true(failfast_ready(&gate));
-    assert_false(failfast_ready(&gate));
+    assert_true(failfast_ready(&gate, 1));
+    assert_false(failfast_ready(&gate, 1));
     assert_int_equal(failfast_enter(&gate, 5 * NS_PER_S, &deadline), REASON_NONE);
     assert_int_equal(deadline, 8 * NS_PER_S);
     failfast_leave(&gate);
@@ -651,15 +651,15 @@ static void gate_starts_anew_after_ready(void **state)
     struct failfast gate;
     int64_t deadline;
 
-    failfast_init(&gate, 3 * NS_PER_S, 10);
+    failfast_init(&gate, 3 * NS_PER_S, 10, 0);
     failfast_enter(&gate, 0, &deadline);
-    assert_false(failfast_ready(&gate)); /* was not shut */
+    assert_false(failfast_ready(&gate, 1)); /* was not shut */
     /* Our request did not get that endpoint, and it is gone again: the wait begins anew. */
     assert_false(failfast_expire(&gate, 4 * NS_PER_S, &deadline, NULL));
     assert_int_equal(deadline, 7 * NS_PER_S);
     assert_true(failfast_expire(&gate, 7 * NS_PER_S, &deadline, NULL));
     failfast_leave(&gate);
-    failfast_init(&gate, INT64_MAX, 1);
+    failfast_init(&gate, INT64_MAX, 1, 0);
     assert_int_equal(failfast_enter(&gate, 5, &deadline), REASON_NONE);
     assert_int_equal(deadline, INT64_MAX);
     failfast_leave(&gate);

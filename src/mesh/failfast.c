@@ -4,9 +4,9 @@
 
 #include "base/mutation.h"
 
-void failfast_init(struct failfast *gate, int64_t timeout_ns, uint32_t capacity)
+void failfast_init(struct failfast *gate, int64_t timeout_ns, uint32_t capacity, int64_t now_ns)
 {
-    *gate = (struct failfast){.timeout_ns = timeout_ns, .capacity = capacity};
+    *gate = (struct failfast){.timeout_ns = timeout_ns, .capacity = capacity, .opened = 1, .opened_ns = now_ns};
 }
 
 /* A time as it stands in the state, where 0 has a meaning of its own. */
@@ -76,6 +76,8 @@ bool failfast_expire(struct failfast *gate, int64_t now_ns, int64_t *ret_deadlin
         if (atomic_compare_exchange_weak(&gate->state, &state, -stamp(now_ns))) {
             if (ret_shut_now)
                 *ret_shut_now = true;
+            atomic_fetch_add_explicit(&gate->shut, 1, memory_order_relaxed);
+            atomic_store_explicit(&gate->shut_ns, now_ns, memory_order_relaxed);
             return true;
         }
     if (state < 0)
@@ -84,8 +86,12 @@ bool failfast_expire(struct failfast *gate, int64_t now_ns, int64_t *ret_deadlin
     return false;
 }
 
-bool failfast_ready(struct failfast *gate)
+bool failfast_ready(struct failfast *gate, int64_t now_ns)
 {
     /* Called for every good connect: the usual case only reads. */
-    return atomic_load(&gate->state) != 0 && atomic_exchange(&gate->state, 0) < 0;
+    if (atomic_load(&gate->state) == 0 || atomic_exchange(&gate->state, 0) >= 0)
+        return false;
+    atomic_fetch_add_explicit(&gate->opened, 1, memory_order_relaxed);
+    atomic_store_explicit(&gate->opened_ns, now_ns, memory_order_relaxed);
+    return true;
 }

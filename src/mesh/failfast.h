@@ -27,9 +27,12 @@ struct failfast {
     uint32_t capacity;
     _Atomic(int64_t) state;    /* 0: open; t > 0: open, nothing ready since t; -t < 0: shut since t */
     _Atomic(uint32_t) waiting; /* requests in the queues of all workers */
+    /* For metrics: how often it was opened (being made is the first time) and shut, and when last; 0: never. */
+    _Atomic(uint32_t) opened, shut;
+    _Atomic(int64_t) opened_ns, shut_ns;
 };
 
-void failfast_init(struct failfast *gate, int64_t timeout_ns, uint32_t capacity);
+void failfast_init(struct failfast *gate, int64_t timeout_ns, uint32_t capacity, int64_t now_ns);
 static inline bool failfast_is_shut(const struct failfast *gate)
 {
     return atomic_load_explicit(&gate->state, memory_order_relaxed) < 0;
@@ -48,4 +51,4 @@ void failfast_leave(struct failfast *gate);
  */
 bool failfast_expire(struct failfast *gate, int64_t now_ns, int64_t *ret_deadline_ns, bool *ret_shut_now);
 /* An endpoint is ready. True if this opened a gate that was shut. */
-bool failfast_ready(struct failfast *gate);
+bool failfast_ready(struct failfast *gate, int64_t now_ns);

@@ -116,8 +116,8 @@ static void text_is_exact_and_ordered(void **state)
                    "# HELP uptime_seconds_total Uptime.\n# TYPE uptime_seconds_total counter\n"
                    "uptime_seconds_total 12.345678901\n"
                    "# HELP frame_size_bytes Size.\n# TYPE frame_size_bytes histogram\n"
-                   "frame_size_bytes_bucket{p=\"1\",le=\"128\"} 2\nframe_size_bytes_bucket{p=\"1\",le=\"1024\"} 3\n"
-                   "frame_size_bytes_bucket{p=\"1\",le=\"10240\"} 3\nframe_size_bytes_bucket{p=\"1\",le=\"+Inf\"} 4\n"
+                   "frame_size_bytes_bucket{p=\"1\",le=\"128.0\"} 2\nframe_size_bytes_bucket{p=\"1\",le=\"1024.0\"} 3\n"
+                   "frame_size_bytes_bucket{p=\"1\",le=\"10240.0\"} 3\nframe_size_bytes_bucket{p=\"1\",le=\"+Inf\"} 4\n"
                    "frame_size_bytes_sum{p=\"1\"} 100256\nframe_size_bytes_count{p=\"1\"} 4\n"
                    "# HELP metrics_series Series that the registry holds, over all threads.\n"
                    "# TYPE metrics_series gauge\nmetrics_series 6\n");
@@ -135,7 +135,7 @@ static void bounds_are_in_the_familys_unit(void **state)
     assert_text(f, "# HELP queue_latency_seconds Wait.\n# TYPE queue_latency_seconds histogram\n"
                    "queue_latency_seconds_bucket{le=\"0.0005\"} 1\nqueue_latency_seconds_bucket{le=\"0.005\"} 2\n"
                    "queue_latency_seconds_bucket{le=\"0.05\"} 2\nqueue_latency_seconds_bucket{le=\"0.5\"} 2\n"
-                   "queue_latency_seconds_bucket{le=\"1\"} 2\nqueue_latency_seconds_bucket{le=\"3\"} 2\n"
+                   "queue_latency_seconds_bucket{le=\"1.0\"} 2\nqueue_latency_seconds_bucket{le=\"3.0\"} 2\n"
                    "queue_latency_seconds_bucket{le=\"+Inf\"} 2\nqueue_latency_seconds_sum 0.001000001\n"
                    "queue_latency_seconds_count 2\n");
     metrics_write_family(&f->metrics, LATENCY, &f->text);

@@ -130,6 +130,20 @@ static void add_value(struct buffer *out, int64_t value, enum metric_unit unit)
     add_decimal(out, value, digits[unit]);
 }
 
+/*
+ * A bucket's upper bound. Linkerd's proxy writes 1 as "1.0" in the newer families, as "1" in the older ones, which are in
+ * milliseconds; sums over `le` of both proxies need the same text.
+ */
+static void add_bound(struct buffer *out, int64_t bound, enum metric_unit unit)
+{
+    size_t before = out->len;
+
+    add_value(out, bound, unit);
+    if (unit != METRIC_MILLIS && unit != METRIC_MICROS && slice_find(slice_of(out->data + before, out->len - before), '.') ==
+                                                              out->len - before)
+        buffer_add_lit(out, ".0");
+}
+
 /* --- families --- */
 
 /* Equal series of several shards, added up. */
@@ -161,7 +175,7 @@ static void add_name(struct buffer *out, const struct metric_family *family, con
     if (bucket) {
         buffer_add(out, labels.len ? SLICE_LIT(",le=\"") : SLICE_LIT("le=\""));
         if (bound)
-            add_value(out, *bound, family->unit);
+            add_bound(out, *bound, family->unit);
         else
             buffer_add_lit(out, "+Inf");
         buffer_add_byte(out, '"');

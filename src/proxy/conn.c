@@ -83,6 +83,7 @@ void conn_accept(struct worker *worker, enum direction direction, int fd, struct
     conn->peer = peer;
     conn->since_ns = worker->loop->now_ns;
     list_init(&conn->waiter.link);
+    list_init(&conn->requests);
     chain_init(&conn->peeked, &worker->loop->pages);
     task_init(&conn->task, run);
     task_init(&conn->disposal, dispose);

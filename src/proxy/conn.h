@@ -76,7 +76,7 @@ struct conn {
     const struct inbound_policy *policy;  /* a reference: kept although the lookup may get a newer one */
     struct outbound_view *view;           /* likewise */
     struct failfast *queue;               /* an opaque outbound connection waits for an endpoint behind this gate */
-    int64_t queue_until_ns;
+    int64_t queue_until_ns, queued_ns; /* queued_ns: since when it waits, or waited; 0: never had to */
     int64_t give_up_ns;                   /* an opaque outbound connection dials no further endpoint from then on */
     struct backend_view *backend;         /* of an opaque outbound connection; belongs to the view */
 
@@ -105,6 +105,7 @@ struct conn {
     _Atomic(int64_t) early[2];    /* bytes read and written before it was known where they count */
     struct conn_forward *forward; /* opaque only */
     struct http_server *http;     /* HTTP only */
+    struct list requests;         /* struct request that have not ended, the oldest first; HTTP only */
     struct series_recent recent;
 };
 

@@ -19,8 +19,10 @@
 #include "mesh/reason.h"
 
 struct authorization;
+struct buffer;
 struct conn;
 struct dial_options;
+struct metadata;
 struct metrics;
 struct outbound_route;
 struct proxy;
@@ -56,9 +58,17 @@ void series_transport_header(struct conn *conn);
 void series_protocol(struct conn *conn);
 void series_route_taken(struct conn *conn, const struct outbound_route *route);
 
+/* An opaque or TLS connection got an endpoint of a balancer, or gave up, after this long. */
+void series_conn_queued(struct conn *conn, int64_t waited_ns);
+/* parent_* and backend_* of a balancer; `destination` for those of connections, whose families name it twice. */
+void series_balancer_labels(struct buffer *labels, const struct metadata *parent, const struct metadata *backend,
+                            struct slice destination);
+
 /* --- connections that we open --- */
 struct transport_series *series_tcp_app(struct series *series, struct addr addr);
-struct transport_series *series_tcp_endpoint(struct series *series, const struct endpoint_info *endpoint);
+/* `destination`: the service that it was balanced for ("svc.ns.svc.cluster.local:80"), or "". */
+struct transport_series *series_tcp_endpoint(struct series *series, const struct endpoint_info *endpoint,
+                                             struct slice destination);
 /* Lets the dial count its bytes here. */
 void series_tcp_counts(struct transport_series *transport, struct dial_options *options);
 void series_tcp_opened(struct transport_series *transport);

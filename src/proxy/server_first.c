@@ -84,7 +84,7 @@ static int pool_of(struct conn *conn, struct pool **ret_pool)
         return -ENOENT;
     if (conn->direction == DIRECTION_INBOUND)
         return pool_of_app(conn->worker, conn->dst, http2, ret_pool);
-    return pool_of_endpoint(conn->worker, conn->forward->endpoint, http2, ret_pool);
+    return pool_of_endpoint(conn->worker, conn->forward->endpoint, backend_destination(conn->backend), http2, ret_pool);
 }
 
 void server_first_settle(struct conn *conn)

@@ -1,6 +1,6 @@
 """An application that takes its time, for tests of timeouts: `python3 stall.py PORT`, HTTP/1 and HTTP/2 with prior knowledge.
 
-    /never    no answer
+    /never... no answer
     /half     a head and five bytes, then nothing
     /drip     a byte for each piece of the request's body that comes, until it ends
     /upgrade  101, and then whatever comes goes back
@@ -20,7 +20,7 @@ def http1(c, seen):
                 return
             seen += more
         head, _, seen = seen.partition(b"\r\n\r\n")
-        path = head.split(b" ")[1].decode()
+        path = head.split(b" ")[1].decode().partition("?")[0]
         chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
         if path == "/half":
             c.sendall(chunked + b"5\r\nhello\r\n")
@@ -39,7 +39,7 @@ def http1(c, seen):
             while more := c.recv(65536):
                 c.sendall(more)
             return
-        elif path != "/never":
+        elif not path.startswith("/never"):
             c.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok\n")
 
 
@@ -54,7 +54,7 @@ def http2(c, seen):
         for event in conn.receive_data(seen):
             if isinstance(event, h2.events.RequestReceived):
                 path = dict(event.headers)[b":path"]
-                if path == b"/never":
+                if path.startswith(b"/never"):
                     continue
                 conn.send_headers(event.stream_id, [(":status", "200")])
                 conn.send_data(event.stream_id, b"hello", end_stream=path != b"/half")

@@ -6,6 +6,7 @@
 #include "base/duration.h"
 #include "event/log.h"
 #include "net/http_admin.h"
+#include "proxy/admin/balancers.h"
 #include "proxy/admin/connections.h"
 #include "proxy/admin/process.h"
 
@@ -53,6 +54,7 @@ static void metrics_page(void *owner, const struct admin_request *request, struc
     response->content_type = SLICE_LIT("text/plain; version=0.0.4; charset=utf-8");
     response->gzip = true;
     (void)metrics_write(&admin->proxy->metrics, &response->body);
+    balancers_metrics(admin->proxy, admin->loop, &response->body);
     process_metrics(admin->proxy, &response->body);
 }
 

@@ -1,5 +1,6 @@
 /*
- * /connections: who is connected, since when, and in which step of its path. The
+ * /connections: who is connected, since when, and in which step of its path; below an HTTP connection its requests, with
+ * their own step, age, status so far, bytes of bodies passed on, method and path. The
  * workers write their part of the list themselves, between turns, so that no lock
  * is needed on a path. Workers never block, so the admin waits for them.
  */

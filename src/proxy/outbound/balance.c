@@ -83,8 +83,8 @@ int outbound_pick_endpoint(struct worker *worker, struct backend_view *backend, 
             *ret_look_again_ns = endpoint_set_counts(set).probe_at_ns;
             return -EAGAIN;
         }
-        (void)failfast_ready(&backend->endpoints->watched->gate);
-        (void)failfast_ready(&backend->endpoints->watched->tcp_gate);
+        (void)failfast_ready(&backend->endpoints->watched->gate, worker->loop->now_ns);
+        (void)failfast_ready(&backend->endpoints->watched->tcp_gate, worker->loop->now_ns);
     }
     endpoint_begin(endpoint);
     *ret_endpoint = endpoint_ref(endpoint);

@@ -21,6 +21,12 @@ struct backend_view {
     struct lookup *endpoints;          /* a balanced one: WATCHED_ENDPOINTS */
 };
 
+/* The service whose endpoints it has; "" for a single endpoint. Lives as long as the view. */
+static inline struct slice backend_destination(const struct backend_view *backend)
+{
+    return backend->endpoints ? backend->endpoints->watched->key : SLICE_NULL;
+}
+
 /* The backends of one rule (or of a profile): parallel to what the policy says. */
 struct rule_view {
     enum distribution_kind kind;

@@ -292,12 +292,15 @@ static int wait_in_queue(struct conn *conn, struct lookup *wait, int64_t look_ag
 
     if (!conn->queue) {
         reason = failfast_enter(gate, now, &conn->queue_until_ns);
-        if (reason == REASON_NONE)
+        if (reason == REASON_NONE) {
             conn->queue = gate;
+            conn->queued_ns = now;
+        }
     } else if (now >= conn->queue_until_ns && failfast_expire(gate, now, &conn->queue_until_ns, NULL)) {
         reason = !wait->snapshot ? REASON_DISCOVERY_UNAVAILABLE : conn->reason != REASON_NONE ? conn->reason : REASON_FAILFAST;
     }
     if (reason != REASON_NONE) {
+        series_conn_queued(conn, conn->queued_ns ? now - conn->queued_ns : 0);
         conn_fail(conn, reason, conn->error);
         return -EIO;
     }
@@ -322,12 +325,15 @@ static int begin_connect(struct conn *conn, struct lookup **ret_wait, int64_t *r
         return -EIO;
     }
     outbound_leave_queue(conn);
+    series_conn_queued(conn, conn->queued_ns ? conn->worker->loop->now_ns - conn->queued_ns : 0);
+    conn->queued_ns = 0;
     if (ip_is_loopback(conn->forward->endpoint->info->addr.ip)) {
         conn_fail(conn, REASON_LOOPBACK_TARGET, -ECONNREFUSED);
         return -EIO;
     }
     dial_options(conn, &options);
-    conn->forward->series = series_tcp_endpoint(&conn->worker->series, options.endpoint);
+    conn->forward->series = series_tcp_endpoint(&conn->worker->series, options.endpoint,
+                                                backend_destination(conn->backend));
     series_tcp_counts(conn->forward->series, &options);
     return begin_dial(conn, &options) == STEP_WAIT ? 0 : -EIO;
 }

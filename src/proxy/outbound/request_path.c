@@ -270,6 +270,7 @@ static enum step_result no_endpoint_yet(struct request *request, enum why why, s
         if (reason != REASON_NONE)
             return request_fail(request, reason, request->error);
         request->queue = gate;
+        request->queued_ns = now;
     } else if (failfast_expire(gate, now, &request->queue_until_ns, NULL)) {
         /* Asked each time: a gate that was opened since begins to count now, not when the old time is over. */
         reason = request->reason != REASON_NONE ? request->reason : REASON_FAILFAST;
@@ -318,8 +319,8 @@ static enum step_result balance(struct walker *walker, enum why why)
     reason = head_for_endpoint(request, info);
     if (reason != REASON_NONE)
         return request_fail(request, reason, 0);
-    r = pool_of_endpoint(request->worker, request->endpoint, request->orig_proto || request->version == HTTP_2,
-                         &request->pool);
+    r = pool_of_endpoint(request->worker, request->endpoint, backend_destination(request->backend),
+                         request->orig_proto || request->version == HTTP_2, &request->pool);
     if (r < 0)
         return request_fail(request, REASON_OUT_OF_MEMORY, r);
     series_http_begin(request);

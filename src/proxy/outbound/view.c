@@ -243,6 +243,6 @@ void outbound_endpoints_changed(struct lookup *lookup, void *old_snapshot)
             pools_of_endpoint_removed(lookup->table->owner, old->slots[i].endpoint);
     if (!set || !set->count)
         return; /* that there are none is no news; new endpoints deserve a new try */
-    (void)failfast_ready(&lookup->watched->gate);
-    (void)failfast_ready(&lookup->watched->tcp_gate);
+    (void)failfast_ready(&lookup->watched->gate, lookup->table->loop->now_ns);
+    (void)failfast_ready(&lookup->watched->tcp_gate, lookup->table->loop->now_ns);
 }

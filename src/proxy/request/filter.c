@@ -14,7 +14,7 @@ static enum step_result give_answer(struct request *request, const struct filter
     request->explain = answer->message;
     if (answer->reason == REASON_POLICY_INVALID)
         return request_fail(request, answer->reason, 0);
-    if (request->is_grpc && !answer->location.len)
+    if (request->is_grpc) /* whose clients follow no redirect */
         return request_answer_grpc(request, answer->grpc, answer->message);
     return request_answer(request, answer->http, &location, answer->location.len ? 1 : 0);
 }

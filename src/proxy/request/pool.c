@@ -382,7 +382,8 @@ static int find_or_make(struct worker *worker, struct map *map, struct slice key
     return 1;
 }
 
-int pool_of_endpoint(struct worker *worker, struct endpoint *endpoint, bool http2, struct pool **ret_pool)
+int pool_of_endpoint(struct worker *worker, struct endpoint *endpoint, struct slice destination, bool http2,
+                     struct pool **ret_pool)
 {
     struct {
         struct endpoint *endpoint;
@@ -397,7 +398,7 @@ int pool_of_endpoint(struct worker *worker, struct endpoint *endpoint, bool http
         (*ret_pool)->info = *endpoint->info;
         (*ret_pool)->config = &worker->proxy->config.outbound;
         (*ret_pool)->http2 = http2;
-        (*ret_pool)->series = series_tcp_endpoint(&worker->series, endpoint->info);
+        (*ret_pool)->series = series_tcp_endpoint(&worker->series, endpoint->info, destination);
     }
     (*ret_pool)->users++;
     return 0;

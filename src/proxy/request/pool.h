@@ -52,8 +52,9 @@ struct pool_waiter {
     int error;
 };
 
-/* Finds or makes the pool of an endpoint; takes a reference to it. 0 or -ENOMEM. */
-int pool_of_endpoint(struct worker *worker, struct endpoint *endpoint, bool http2, struct pool **ret_pool);
+/* Finds or makes the pool of an endpoint of this service ("": of none); takes a reference to it. 0 or -ENOMEM. */
+int pool_of_endpoint(struct worker *worker, struct endpoint *endpoint, struct slice destination, bool http2,
+                     struct pool **ret_pool);
 /* The same towards the application at this address. */
 int pool_of_app(struct worker *worker, struct addr addr, bool http2, struct pool **ret_pool);
 void pool_put(struct pool *pool); /* NULL is allowed */

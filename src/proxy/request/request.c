@@ -80,6 +80,7 @@ static void end(struct request *request)
     if (request->ended)
         return;
     request->ended = true;
+    list_remove(&request->link);
     request->walker.over = true;
     if (request->client) {
         if (request->request_end && request->response_end)
@@ -151,7 +152,7 @@ struct arena *request_begin(struct conn *conn, struct http_stream *stream)
         return NULL;
     request->conn = conn;
     request->since_ns = worker->loop->now_ns;
-    list_init(&request->link);
+    list_push(&conn->requests, &request->link);
     list_init(&request->endpoints_waiter.link);
     task_init(&request->task, run);
     task_init(&request->disposal, dispose);
@@ -361,6 +362,12 @@ static void after_response(struct request *request)
         end(request);
 }
 
+static void count_piece(struct request *request, bool response, size_t bytes)
+{
+    request->moved[response] += bytes;
+    series_http_piece(request, response, bytes);
+}
+
 static size_t on_request_data(struct http_stream *stream, struct slice bytes, bool end_too)
 {
     struct request *request = stream->owner;
@@ -375,7 +382,7 @@ static size_t on_request_data(struct http_stream *stream, struct slice bytes, bo
         return bytes.len; /* the other side is gone: on_reset, or its answer, is on the way */
     request->body_sent |= taken > 0;
     if (taken > 0)
-        series_http_piece(request, false, (size_t)taken);
+        count_piece(request, false, (size_t)taken);
     request->last_frame_ns = request->worker->loop->now_ns;
     if (end_too && (size_t)taken == bytes.len) {
         request->request_end = true;
@@ -475,7 +482,7 @@ static size_t on_response_data(struct http_stream *stream, struct slice bytes, b
     }
     request->last_frame_ns = request->worker->loop->now_ns;
     if (taken > 0)
-        series_http_piece(request, true, (size_t)taken);
+        count_piece(request, true, (size_t)taken);
     if (end_too && (size_t)taken == bytes.len) {
         request->response_end = true;
         after_response(request);

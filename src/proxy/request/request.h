@@ -31,7 +31,7 @@ struct rule_view;
 
 struct request {
     struct walker walker;
-    struct list link; /* in the worker's free list, or alone */
+    struct list link; /* in conn->requests until it ends; then in the worker's free list, or alone */
     struct conn *conn;
     struct worker *worker;
     struct arena arena;
@@ -57,6 +57,7 @@ struct request {
     int grpc_status;            /* -1: none seen */
     enum reason reason;         /* of an error of our own */
     int error;
+    uint64_t moved[2];          /* bytes of the bodies that were passed on: of the request, of the response */
     struct slice explain;       /* more about the reason, for l5d-proxy-error */
 
     /* inbound */
@@ -78,6 +79,7 @@ struct request {
     const struct endpoint *avoid;  /* the one that failed last; only compared */
     unsigned tries;
     struct failfast *queue;        /* it waits for an endpoint behind this gate; NULL: it does not */
+    int64_t queued_ns;             /* since when it waits, or waited, for an endpoint; 0: never had to */
     int64_t queue_until_ns;        /* inbound: until when it waits for a connection to the application */
     struct route_timeouts timeouts; /* of the policy or profile, and what the request itself asked for */
     int64_t give_up_ns;            /* when the whole exchange must be over; 0: never */

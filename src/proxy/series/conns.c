@@ -76,6 +76,8 @@ static void count_tcp_route(struct conn *conn, bool closed)
     buffer_init(&labels, LABELS_MAX);
     label_parent(&labels, &policy->metadata);
     label_out_route(&labels, &conn->route->metadata);
+    label_add(&labels, "target_ip", SLICE_LIT(""));
+    label_add_u64(&labels, "target_port", conn->dst.port);
     if (closed)
         label_add(&labels, "error",
                   conn->reason == REASON_NONE || conn->reason == REASON_CLIENT_GONE
@@ -166,5 +168,21 @@ void series_transport_header(struct conn *conn)
     label_add(&labels, "target_name", SLICE_LIT(""));
     label_add(&labels, "client_id", conn->client_id.name);
     series_bump(&conn->worker->series, IN_HEADER, &labels);
+    buffer_release(&labels);
+}
+
+void series_conn_queued(struct conn *conn, int64_t waited_ns)
+{
+    const struct outbound_policy *policy = conn->view->discovery->policy;
+    struct slice destination = backend_destination(conn->backend);
+    bool tls = policy->protocol == OUTBOUND_TLS;
+    struct buffer labels;
+
+    if (!conn->backend->backend || !destination.len)
+        return;
+    buffer_init(&labels, LABELS_MAX);
+    series_balancer_labels(&labels, &policy->metadata, &conn->backend->backend->metadata, destination);
+    series_bump(&conn->worker->series, tls ? TLS_QUEUE_REQUESTS : TCP_QUEUE_REQUESTS, &labels);
+    series_observe(&conn->worker->series, tls ? TLS_QUEUE_LATENCY : TCP_QUEUE_LATENCY, &labels, waited_ns);
     buffer_release(&labels);
 }

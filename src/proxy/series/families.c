@@ -31,6 +31,10 @@
         "Time from a request's end to the end of its response.", METRIC_BUCKETS_EXCHANGE_FINE),                          \
     [OUT_BACKEND_FRAMES + (offset)] = BYTES("outbound_" kind "_route_backend_response_frame_size_bytes",                 \
         "Pieces in which bodies of responses were passed on.")
+#define QUEUE_FAMILIES(prefix, kind, what)                                                                                \
+    [prefix##_QUEUE_REQUESTS] = COUNTER("outbound_" kind "_balancer_queue_requests_total", what " a balancer was asked for."), \
+    [prefix##_QUEUE_LATENCY] = SECONDS("outbound_" kind "_balancer_queue_latency_seconds",                               \
+        "How long they waited for an endpoint.", METRIC_BUCKETS_QUEUE)
 /* clang-format off */
 static const struct metric_family families[FAMILIES] = {
     [TCP_OPEN_TOTAL] = COUNTER("tcp_open_total", "Connections opened."),
@@ -70,6 +74,9 @@ static const struct metric_family families[FAMILIES] = {
                          METRIC_HISTOGRAM, METRIC_MILLIS, &METRIC_BUCKETS_LATENCY_MS},
     [PROFILE_ACTUAL_REQUESTS] = COUNTER("route_actual_request_total", "Requests by profile route, each try."),
     [PROFILE_ACTUAL_RESPONSES] = COUNTER("route_actual_response_total", "Responses by profile route, each try."),
+    QUEUE_FAMILIES(HTTP, "http", "Requests that"),
+    QUEUE_FAMILIES(TCP, "tcp", "Opaque connections that"),
+    QUEUE_FAMILIES(TLS, "tls", "TLS connections that"),
     [ERRORS] = COUNTER("proxy_errors_total", "Every error that the proxy made itself, by reason."),
 };
 /* clang-format on */

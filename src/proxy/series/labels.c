@@ -28,12 +28,8 @@ void label_client_tls(struct buffer *labels, const struct conn *conn)
         break;
     case TLS_STATUS_UNKNOWN:
     case TLS_STATUS_NO_TLS:
-        if (conn->no_tls == NO_TLS_LOOPBACK) {
-            label_add(labels, "tls", SLICE_LIT("loopback"));
-        } else {
-            label_add(labels, "tls", SLICE_LIT("no_identity"));
-            label_add(labels, "no_tls_reason", slice_str(why[conn->no_tls]));
-        }
+        label_add(labels, "tls", SLICE_LIT("no_identity"));
+        label_add(labels, "no_tls_reason", slice_str(why[conn->no_tls]));
         break;
     }
 }
@@ -83,7 +79,8 @@ void label_server_tls(struct buffer *labels, const struct endpoint_info *endpoin
         label_add(labels, "tls", SLICE_LIT("true"));
         label_add(labels, "server_id", endpoint->identity);
     } else if (ip_is_loopback(endpoint->addr.ip)) {
-        label_add(labels, "tls", SLICE_LIT("loopback"));
+        label_add(labels, "tls", SLICE_LIT("no_identity"));
+        label_add(labels, "no_tls_reason", SLICE_LIT("loopback"));
     } else {
         label_add(labels, "tls", SLICE_LIT("no_identity"));
         label_add(labels, "no_tls_reason", SLICE_LIT("not_provided_by_service_discovery"));
@@ -131,4 +128,23 @@ void label_backend(struct buffer *labels, const struct metadata *backend)
     label_add(labels, "backend_name", backend->name);
     label_add_u64(labels, "backend_port", backend->port);
     label_add(labels, "backend_section_name", backend->section);
+}
+
+void series_balancer_labels(struct buffer *labels, const struct metadata *parent, const struct metadata *backend,
+                            struct slice destination)
+{
+    label_parent(labels, parent);
+    label_backend(labels, backend);
+    if (!destination.len)
+        return;
+    label_add(labels, "logical", destination);
+    label_add(labels, "concrete", destination);
+}
+
+void label_authority(struct buffer *labels, struct slice destination)
+{
+    if (slice_ends(destination, SLICE_LIT(":80")))
+        destination = slice_take(destination, destination.len - 3);
+    if (destination.len)
+        label_add(labels, "authority", destination);
 }

@@ -41,7 +41,7 @@ static void outcome_labels(const struct request *request, bool inbound, bool grp
     const char *error = reason_info(request->reason)->route_label;
 
     if (inbound) {
-        label_add_u64(labels, "status", request->grpc_status >= 0 ? (uint64_t)request->grpc_status : request->status);
+        label_add_u64(labels, "status", grpc && request->grpc_status >= 0 ? (uint64_t)request->grpc_status : request->status);
         return;
     }
     if (grpc)
@@ -161,6 +161,13 @@ static void count_unsent(struct request *request, int64_t took_ns)
     series_observe(series, OUT_ROUTE_SECONDS + series_grpc_offset(request), &labels, took_ns);
     outcome_labels(request, false, series_grpc_offset(request) != 0, &labels);
     series_bump(series, OUT_ROUTE_STATUSES + series_grpc_offset(request), &labels);
+    if (request->queued_ns && request->backend->backend) {
+        buffer_clear(&labels);
+        series_balancer_labels(&labels, &request->view->discovery->policy->metadata, &request->backend->backend->metadata,
+                               SLICE_NULL);
+        series_bump(series, HTTP_QUEUE_REQUESTS, &labels);
+        series_observe(series, HTTP_QUEUE_LATENCY, &labels, request->worker->loop->now_ns - request->queued_ns);
+    }
     buffer_release(&labels);
 }
 

@@ -46,6 +46,7 @@ struct http_series {
     struct slice labels, route_labels, backend_labels, profile_labels; /* own memory; the whole of it is the key */
     struct metric *requests, *allowed, *route_requests, *route_seconds, *response_seconds, *backend_requests;
     struct metric *profile_requests, *profile_actual;
+    struct metric *queued, *queue_latency; /* NULL: no balancer, or one of a profile */
     struct metric *frames[2]; /* of requests, of responses */
     struct outcome outcomes[OUTCOMES_CACHED];
     unsigned next_outcome;
@@ -67,6 +68,8 @@ void label_server(struct buffer *labels, const struct inbound_policy *policy, ui
 void label_authz(struct buffer *labels, const struct authorization *permit);
 void label_in_route(struct buffer *labels, const struct inbound_route *route);
 void label_server_tls(struct buffer *labels, const struct endpoint_info *endpoint);
+/* The service whose endpoints were balanced over, "" for none; its port goes without saying where it is 80. */
+void label_authority(struct buffer *labels, struct slice destination);
 void label_dst(struct buffer *labels, const struct endpoint_info *endpoint);
 void label_parent(struct buffer *labels, const struct metadata *parent);
 void label_out_route(struct buffer *labels, const struct metadata *route);

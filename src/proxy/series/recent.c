@@ -48,7 +48,8 @@ static struct series_recent describe(struct request *request)
         now.owner = request->view;
         now.parts[0] = request->view->by_profile ? (const void *)request->profile_route : request->route;
         now.parts[1] = request->backend;
-        now.authority = authority_hash(request);
+        if (request->worker->proxy->config.hostname_labels)
+            now.authority = authority_hash(request);
     }
     return now;
 }
@@ -85,6 +86,10 @@ void series_http_begin(struct request *request)
         metric_add(request->series->allowed, 1);
     if (request->series->route_requests)
         metric_add(request->series->route_requests, 1);
+    if (request->series->queued) {
+        metric_add(request->series->queued, 1);
+        metric_observe(request->series->queue_latency, request->queued_ns ? request->worker->loop->now_ns - request->queued_ns : 0);
+    }
     if (request->series->backend_requests)
         metric_add(request->series->backend_requests, 1);
     if (request->series->profile_requests && request->tries == 0)

@@ -12,7 +12,7 @@ void http_series_free(struct http_series *http)
 {
     struct metric *const metrics[] = {http->requests,         http->allowed,          http->route_requests, http->route_seconds,
                                       http->response_seconds, http->backend_requests, http->frames[0],      http->frames[1],
-                                      http->profile_requests, http->profile_actual};
+                                      http->profile_requests, http->profile_actual,   http->queued,         http->queue_latency};
 
     for (int i = 0; i < OUTCOMES_CACHED; i++)
         outcome_forget(&http->outcomes[i]);
@@ -42,7 +42,7 @@ static void out_labels(struct request *request, struct buffer *labels)
     const struct endpoint_info *endpoint = request->endpoint->info;
 
     label_add(labels, "direction", SLICE_LIT("outbound"));
-    label_add(labels, "authority", request->head->authority);
+    label_authority(labels, backend_destination(request->backend));
     label_target(labels, endpoint->addr);
     label_server_tls(labels, endpoint);
     label_dst(labels, endpoint);
@@ -94,6 +94,21 @@ enum family series_grpc_offset(const struct request *request)
     return grpc ? GRPC : (enum family)0;
 }
 
+static void fill_queue(struct series *series, struct request *request, struct http_series *http)
+{
+    struct buffer labels;
+
+    if (!request->backend->endpoints)
+        return;
+    buffer_init(&labels, LABELS_MAX);
+    series_balancer_labels(&labels, &request->view->discovery->policy->metadata, &request->backend->backend->metadata,
+                           SLICE_NULL);
+    http->queued = series_get(series, HTTP_QUEUE_REQUESTS, &labels);
+    http->queue_latency = series_get(series, HTTP_QUEUE_LATENCY, &labels);
+    buffer_release(&labels);
+}
+
+/* The metrics that do not depend on the outcome. */
 static void fill_http(struct series *series, struct request *request, struct http_series *http)
 {
     bool inbound = request->conn->direction == DIRECTION_INBOUND;
@@ -117,6 +132,7 @@ static void fill_http(struct series *series, struct request *request, struct htt
         http->allowed = series_get(series, IN_HTTP_ALLOW, &labels);
         buffer_release(&labels);
     } else if (http->backend_labels.len) {
+        fill_queue(series, request, http);
         http->backend_requests = series_get_text(series, OUT_BACKEND_REQUESTS + http->grpc, http->backend_labels);
         http->response_seconds = series_get_text(series, OUT_BACKEND_SECONDS + http->grpc, http->backend_labels);
         http->frames[1] = series_get_text(series, OUT_BACKEND_FRAMES + http->grpc, http->backend_labels);

@@ -60,13 +60,14 @@ struct transport_series *series_tcp_app(struct series *series, struct addr addr)
     label_add(&labels, "direction", SLICE_LIT("inbound"));
     label_add(&labels, "peer", SLICE_LIT("dst"));
     label_target(&labels, addr);
-    label_add(&labels, "tls", SLICE_LIT("loopback"));
+    label_add(&labels, "tls", SLICE_LIT("no_identity"));
+    label_add(&labels, "no_tls_reason", SLICE_LIT("loopback"));
     transport = transport_get(series, &labels);
     buffer_release(&labels);
     return transport;
 }
 
-struct transport_series *series_tcp_endpoint(struct series *series, const struct endpoint_info *endpoint)
+struct transport_series *series_tcp_endpoint(struct series *series, const struct endpoint_info *endpoint, struct slice destination)
 {
     struct transport_series *transport;
     struct buffer labels;
@@ -74,6 +75,7 @@ struct transport_series *series_tcp_endpoint(struct series *series, const struct
     buffer_init(&labels, LABELS_MAX);
     label_add(&labels, "direction", SLICE_LIT("outbound"));
     label_add(&labels, "peer", SLICE_LIT("dst"));
+    label_authority(&labels, destination);
     label_target(&labels, endpoint->addr);
     label_server_tls(&labels, endpoint);
     label_dst(&labels, endpoint);

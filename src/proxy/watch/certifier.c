@@ -266,8 +266,10 @@ static bool on_end(struct control_stream *stream, int status, struct slice text)
     if (status != GRPC_OK)
         log_line(certifier->proxy->log, LOG_WARN, "identity", "not certified: %s: %.*s", grpc_code_name(status),
                  SLICE_ARGS(text));
-    if (status != GRPC_OK || !timer_is_set(&certifier->refresh))
+    if (status != GRPC_OK || !timer_is_set(&certifier->refresh)) {
+        control_metrics_not_certified(certifier->client->metrics);
         retry(certifier);
+    }
     if (certifier->certified && !certifier->bundle.client)
         follow_bundle(certifier);
     return false; /* the refresh timer starts the next call */
@@ -288,6 +290,7 @@ static void certify(struct timer *timer)
                                  buffer_slice(&certifier->request), &certify_events, certifier);
     if (r < 0) {
         log_line(certifier->proxy->log, LOG_ERROR, "identity", "not certified: %s", msg.text[0] ? msg.text : strerror(-r));
+        control_metrics_not_certified(certifier->client->metrics);
         retry(certifier);
     }
 }

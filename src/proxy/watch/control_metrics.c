@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "mesh/classify.h"
 #include "net/grpc.h"
 
 enum family {
@@ -32,7 +33,7 @@ static const struct metric_family families[FAMILIES] = {
                       METRIC_SECONDS, NULL},
     [CERT_REFRESHED] = {"control_identity_cert_refresh_timestamp_seconds", "When the certificate was last renewed.",
                         METRIC_GAUGE, METRIC_SECONDS, NULL},
-    [CERT_REFRESHES] = {"control_identity_cert_refreshes_total", "Certificates obtained.", METRIC_COUNTER, METRIC_PLAIN,
+    [CERT_REFRESHES] = {"control_identity_cert_refreshes_total", "Attempts to obtain a certificate.", METRIC_COUNTER, METRIC_PLAIN,
                         NULL},
     [BUNDLE_GENERATION] = {"control_identity_trust_bundle_generation", "Which trust bundle is in force; 1 is the environment's.",
                            METRIC_GAUGE, METRIC_PLAIN, NULL},
@@ -133,7 +134,7 @@ void control_metrics_ended(struct control_metrics *metrics, const char *addr, co
     add_service(&labels, addr, endpoint);
     label_add(&labels, "status_code", SLICE_LIT("200"));
     bump(metrics, LATENCY, &labels, took_ns);
-    label_add(&labels, "classification", grpc_status == GRPC_OK ? SLICE_LIT("success") : SLICE_LIT("failure"));
+    label_add(&labels, "classification", GRPC_FAILURES >> grpc_status & 1 ? SLICE_LIT("failure") : SLICE_LIT("success"));
     label_add_u64(&labels, "grpc_status", (uint64_t)grpc_status);
     bump(metrics, RESPONSES, &labels, 1);
     buffer_release(&labels);
@@ -151,11 +152,26 @@ void control_metrics_resolved(struct control_metrics *metrics, const char *clien
     buffer_release(&labels);
 }
 
+static void count_refresh(struct control_metrics *metrics, const char *result)
+{
+    struct buffer labels;
+
+    buffer_init(&labels, 64);
+    label_add(&labels, "result", slice_str(result));
+    bump(metrics, CERT_REFRESHES, &labels, 1);
+    buffer_release(&labels);
+}
+
 void control_metrics_certified(struct control_metrics *metrics, int64_t expires_wall_ns, int64_t wall_ns)
 {
     metric_set(keep(metrics, CERT_EXPIRES), expires_wall_ns);
     metric_set(keep(metrics, CERT_REFRESHED), wall_ns);
-    metric_add(keep(metrics, CERT_REFRESHES), 1);
+    count_refresh(metrics, "ok");
+}
+
+void control_metrics_not_certified(struct control_metrics *metrics)
+{
+    count_refresh(metrics, "error");
 }
 
 void control_metrics_bundle(struct control_metrics *metrics, uint64_t generation, size_t anchors, int64_t expires_wall_ns, int64_t wall_ns)

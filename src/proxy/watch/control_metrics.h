@@ -19,6 +19,8 @@ void control_metrics_ended(struct control_metrics *metrics, const char *addr, co
                            int grpc_status, int64_t took_ns);
 void control_metrics_resolved(struct control_metrics *metrics, const char *client, const struct resolver_answer *answer);
 void control_metrics_certified(struct control_metrics *metrics, int64_t expires_wall_ns, int64_t wall_ns);
+/* An attempt that brought none. */
+void control_metrics_not_certified(struct control_metrics *metrics);
 /* The trust bundle in force; times are wall clock, the expiry that of the anchor that ends first. */
 void control_metrics_bundle(struct control_metrics *metrics, uint64_t generation, size_t anchors, int64_t expires_wall_ns, int64_t wall_ns);
 /* One that was not taken, or not yet. */

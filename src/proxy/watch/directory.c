@@ -81,8 +81,8 @@ static int add(struct directory *directory, enum watched_kind kind, struct slice
     watched->directory = directory;
     watched->kind = kind;
     list_init(&watched->change);
-    failfast_init(&watched->gate, directory->failfast_ns, directory->queue_capacity);
-    failfast_init(&watched->tcp_gate, directory->tcp_failfast_ns, directory->tcp_queue_capacity);
+    failfast_init(&watched->gate, directory->failfast_ns, directory->queue_capacity, 0);
+    failfast_init(&watched->tcp_gate, directory->tcp_failfast_ns, directory->tcp_queue_capacity, 0);
     watched->key = slice_of(slice_dup(key), key.len);
     if (!watched->key.ptr || map_add(&directory->maps[kind], &watched->entry, watched->key) < 0) {
         free((char *)(uintptr_t)watched->key.ptr);
@@ -162,4 +162,26 @@ unsigned directory_count(struct directory *directory, enum watched_kind kind)
     count = (unsigned)directory->maps[kind].count;
     pthread_mutex_unlock(&directory->lock);
     return count;
+}
+
+size_t directory_list(struct directory *directory, enum watched_kind kind, struct watched **ret, size_t max)
+{
+    size_t count = 0;
+
+    pthread_mutex_lock(&directory->lock);
+    MAP_FOR_EACH (link, &directory->maps[kind])
+        if (count < max)
+            ret[count++] = CONTAINER_OF(MAP_ENTRY(link), struct watched, entry);
+    pthread_mutex_unlock(&directory->lock);
+    return count;
+}
+
+struct watched *directory_find(struct directory *directory, enum watched_kind kind, struct slice key)
+{
+    struct map_entry *entry;
+
+    pthread_mutex_lock(&directory->lock);
+    entry = map_find(&directory->maps[kind], key);
+    pthread_mutex_unlock(&directory->lock);
+    return entry ? CONTAINER_OF(entry, struct watched, entry) : NULL;
 }

@@ -36,6 +36,7 @@ struct watched {
     struct cell cell;
     /* WATCHED_ENDPOINTS: the queues of the requests and of the connections that wait for one, of all workers together. */
     struct failfast gate, tcp_gate;
+    uint64_t resets, adds, removals; /* WATCHED_ENDPOINTS, the control thread's: what discovery changed */
     unsigned leases;  /* under the directory's lock */
     struct list change;
     struct list eager; /* the control thread's */
@@ -73,4 +74,7 @@ void directory_return(struct watched *watched);
  */
 struct watched *directory_next_change(struct directory *directory, bool *ret_wanted);
 void watched_free(struct watched *watched);
+/* Control thread, which alone takes watched ones out: those there are, as many as `max`; and the one with this key, or NULL. */
+size_t directory_list(struct directory *directory, enum watched_kind kind, struct watched **ret, size_t max);
+struct watched *directory_find(struct directory *directory, enum watched_kind kind, struct slice key);
 unsigned directory_count(struct directory *directory, enum watched_kind kind);

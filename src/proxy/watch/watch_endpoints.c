@@ -29,6 +29,12 @@ static int apply(struct watch_endpoints *watch, struct endpoint_update *update, 
     if (change.refused)
         log_limited(watch->base.streams->proxy->log, LOG_ERROR, "discovery", "%zu endpoints of %.*s are left out: there are "
                     "more than %d", change.refused, SLICE_ARGS(watch->base.watched->key), LIMIT_ENDPOINTS);
+    if (reset) {
+        watch->base.watched->resets += change.added || change.replaced || change.removed;
+    } else {
+        watch->base.watched->adds += change.added + change.replaced;
+        watch->base.watched->removals += change.removed;
+    }
     endpoint_set_unref(watch->set);
     watch->set = next;
     cell_publish(&watch->base.watched->cell, endpoint_set_ref(next));
