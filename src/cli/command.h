@@ -37,7 +37,7 @@ extern const struct command token_key_command, token_issue_command, token_check_
 extern const struct command check_command;
 extern const struct command identity_command;
 extern const struct command diagnostics_metrics_command, diagnostics_endpoints_command, diagnostics_profile_command;
-extern const struct command diagnostics_policy_command;
+extern const struct command diagnostics_policy_command, diagnostics_controller_metrics_command;
 
 /* Prints "linkerd: SENTENCE" on standard error. Returns STATUS_FAILED. */
 int complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

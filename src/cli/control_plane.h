@@ -9,7 +9,7 @@
 #include "base/errmsg.h"
 #include "cli/ask.h"
 
-enum { DESTINATION_PORT = 8086, POLICY_PORT = 8090 };
+enum { DESTINATION_PORT = 8086, POLICY_PORT = 8090, CONTROLLER_ADMIN_PORT = 9990 };
 
 struct control_plane_flags {
     const char *api_addr, *source; /* "" where not given */

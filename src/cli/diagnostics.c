@@ -1,4 +1,4 @@
-/* `linkerd diagnostics proxy-metrics`. */
+/* `linkerd diagnostics proxy-metrics` and `controller-metrics`. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "cli/ask.h"
 #include "cli/command.h"
+#include "cli/control_plane.h"
 
 struct options {
     int64_t wait_ns;
@@ -19,19 +20,24 @@ static const struct flag flags[] = {
     {"obfuscate", 0, FLAG_LATER},
 };
 
-static int get_metrics(const char *address, int64_t wait_ns, struct errmsg *msg, struct buffer *body)
+/* Ends the asking. `address`: as the person wrote it. */
+static int get_page(struct ask *ask, const char *address, struct errmsg *msg, struct buffer *body)
 {
-    struct ask *ask;
     unsigned status = 0;
-    int r = ask_open(address, wait_ns, msg, &ask);
+    int r = ask_get(ask, "/metrics", msg, &status, body);
 
-    if (r < 0)
-        return r;
-    r = ask_get(ask, "/metrics", msg, &status, body);
     if (r == 0 && status != 200)
         r = errmsg_set(msg, -EREMOTEIO, "%s: /metrics answers %u", address, status);
     ask_close(ask);
     return r;
+}
+
+static int get_metrics(const char *address, int64_t wait_ns, struct errmsg *msg, struct buffer *body)
+{
+    struct ask *ask;
+    int r = ask_open(address, wait_ns, msg, &ask);
+
+    return r < 0 ? r : get_page(ask, address, msg, body);
 }
 
 /* All are asked, whatever the others say; a failure of any is the exit status. */
@@ -66,4 +72,47 @@ const struct command diagnostics_metrics_command = {
     .min_arguments = 1,
     .max_arguments = WORDS_MAX,
     .run = run,
+};
+
+/* ---- the control plane's ---- */
+
+struct controller_options {
+    int64_t wait_ns;
+    struct control_plane_flags where;
+};
+
+static const struct flag controller_flags[] = {
+    {"wait", 'w', FLAG_DURATION, offsetof(struct controller_options, wait_ns), "30s", .value = "DURATION",
+     .help = "How long to wait for the answer"},
+    CONTROL_PLANE_FLAGS(struct controller_options, where, "The control plane's admin port (default 127.0.0.1:9990)"),
+};
+
+static int run_controller(void *opaque, const struct words *arguments)
+{
+    const struct controller_options *options = opaque;
+    const char *address = *options->where.api_addr ? options->where.api_addr : "the control plane";
+    struct errmsg msg = {""};
+    struct buffer body;
+    struct ask *ask;
+    int r = control_plane_open(&options->where, CONTROLLER_ADMIN_PORT, options->wait_ns, &msg, &ask);
+
+    buffer_init(&body, LIMIT_ADMIN_ANSWER);
+    if (r == 0)
+        r = get_page(ask, address, &msg, &body);
+    if (r == 0)
+        fwrite(body.data, 1, body.len, stdout);
+    buffer_release(&body);
+    if (r < 0)
+        return complain("diagnostics controller-metrics: %s; --api-addr or --source names the control plane", msg.text);
+    return STATUS_DONE;
+}
+
+const struct command diagnostics_controller_metrics_command = {
+    .name = "diagnostics controller-metrics",
+    .usage = "",
+    .summary = "Fetch metrics directly from the control plane",
+    .about = "Asks the admin port of linkerd-controller for the metrics of all its components.",
+    .flags = FLAGS(controller_flags),
+    .options_size = sizeof(struct controller_options),
+    .run = run_controller,
 };

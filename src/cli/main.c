@@ -35,13 +35,14 @@ static const struct command *const commands[] = {
     &diagnostics_endpoints_command,
     &diagnostics_profile_command,
     &diagnostics_policy_command,
+    &diagnostics_controller_metrics_command,
     &identity_command,
 };
 
 /* What users of Linkerd know and this program does not do yet. */
 static const struct command later[] = {
-    LATER("alpha"), LATER("authz"), LATER("completion"), LATER("dashboard"), LATER("diagnostics controller-metrics"),
-    LATER("doc"), LATER("edges"), LATER("endpoints"), LATER("ep"), LATER("get"), LATER("inject"), LATER("install"),
+    LATER("alpha"), LATER("authz"), LATER("completion"), LATER("dashboard"), LATER("doc"),
+    LATER("edges"), LATER("endpoints"), LATER("ep"), LATER("get"), LATER("inject"), LATER("install"),
     LATER("install-cni"), LATER("install-sp"), LATER("logs"), LATER("mc"), LATER("metrics"), LATER("multicluster"),
     LATER("profile"), LATER("prune"), LATER("routes"), LATER("stat"), LATER("tap"), LATER("top"), LATER("uninject"),
     LATER("uninstall"), LATER("upgrade"), LATER("viz"),
@@ -219,8 +220,6 @@ static int dispatch(int argc, char *const argv[])
     const struct command *command = find(argc, argv, &words);
     char text[128];
 
-    if (!command && strcmp(argv[0], "--verbose") == 0)
-        return not_yet("--verbose is not available yet");
     if (!command)
         return complain("unknown %s \"%s\"; see linkerd --help", argv[0][0] == '-' ? "flag" : "command", argv[0]);
     if (!command->summary) {
@@ -230,6 +229,39 @@ static int dispatch(int argc, char *const argv[])
     if (!command->run)
         return run_group(command, argc - words, argv + words);
     return run(command, argc - words, argv + words);
+}
+
+/* Flags that every command of Linkerd's takes, and that people write in front of it. */
+static bool is_front_flag(const char *word, bool *ret_value_follows)
+{
+    struct slice s = slice_str(word);
+
+    *ret_value_follows = slice_eq(s, SLICE_LIT("--api-addr"));
+    return *ret_value_follows || slice_starts(s, SLICE_LIT("--api-addr=")) || slice_eq(s, SLICE_LIT("--verbose"));
+}
+
+static int count_front_flags(int argc, char *const argv[])
+{
+    int count = 0;
+    bool value;
+
+    while (count < argc && is_front_flag(argv[count], &value))
+        count += 1 + (value && count + 1 < argc);
+    return count;
+}
+
+/* `linkerd --api-addr A diagnostics policy ...` is `linkerd diagnostics policy --api-addr A ...`: moves them in place. */
+static void front_flags_behind(int flags, int argc, char *argv[])
+{
+    int words;
+
+    (void)find(argc - flags, argv + flags, &words);
+    for (int word = 0; word < words; word++) {
+        char *moved = argv[flags + word];
+
+        memmove(&argv[word + 1], &argv[word], (size_t)flags * sizeof(*argv));
+        argv[word] = moved;
+    }
 }
 
 /* `linkerd help certs anchor` is `linkerd certs anchor --help`. */
@@ -260,11 +292,12 @@ static void keep_standard_descriptors(void)
 int main(int argc, char *argv[])
 {
     char words[] = "diagnostics"; /* what `dg` stands for, in front of its commands too */
-    int status;
+    int flags = count_front_flags(argc - 1, argv + 1), status;
 
     keep_standard_descriptors();
-    if (argc > 1 && strcmp(argv[1], diagnostics_group.alias) == 0)
-        argv[1] = words;
+    if (argc > flags + 1 && strcmp(argv[flags + 1], diagnostics_group.alias) == 0)
+        argv[flags + 1] = words;
+    front_flags_behind(flags, argc - 1, argv + 1);
     signal(SIGPIPE, SIG_IGN);
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
         status = help_main();

@@ -219,6 +219,18 @@ def test_proxy_metrics(linkerd, admin):
     assert f"{bad}: /metrics answers 404" in linkerd("diagnostics", "proxy-metrics", bad).stderr
 
 
+def test_controller_metrics(linkerd, admin):
+    address = admin({"/metrics": (200, "a 1\n")})
+    for words in (["diagnostics", "controller-metrics", "--api-addr", address], ["dg", "controller-metrics", f"--api-addr={address}"],
+                  ["--api-addr", address, "diagnostics", "controller-metrics"], [f"--api-addr={address}", "dg", "controller-metrics"]):
+        done = linkerd(*words)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "a 1\n", ""), words
+    done = linkerd("diagnostics", "controller-metrics", "--api-addr", "127.0.0.1:1")
+    assert done.returncode == 1 and "127.0.0.1:1: cannot connect" in done.stderr and "--source" in done.stderr
+    bad = admin({})
+    assert f"{bad}: /metrics answers 404" in linkerd("diagnostics", "controller-metrics", "--api-addr", bad).stderr
+
+
 def test_identity_of_a_server(linkerd, tmp_path):
     linkerd("certs", "anchor")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
