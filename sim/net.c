@@ -126,7 +126,7 @@ unsigned sock_ready(const struct sock *sock)
     if (sock->ended)
         what |= SYS_HANGUP;
     if (sock->error)
-        what |= SYS_READABLE | SYS_WRITABLE | SYS_HANGUP;
+        what |= SYS_READABLE | SYS_WRITABLE | SYS_HANGUP | SYS_BROKEN;
     return what;
 }
 

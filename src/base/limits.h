@@ -23,6 +23,7 @@ enum {
     LIMIT_H2_HEADER_TABLE = 4096,        /* HPACK table, either side */
     LIMIT_H2_STREAM_WINDOW = 65535,
     LIMIT_H2_CONNECTION_WINDOW = 1048576,
+    LIMIT_H2_KEPT = 32 * 1024 * 1024,    /* bytes of bodies that a worker keeps for slow readers; more: the slowest is reset */
     LIMIT_H2_CONTINUATIONS = 32,         /* frames of one header block */
     LIMIT_H2_RESETS = 200,               /* peer-caused resets in a window of 30 s before GOAWAY */
     LIMIT_H2_CONTROL_FRAMES = 1000,      /* PING, SETTINGS, empty DATA ... within 10 s */

@@ -22,7 +22,9 @@
  * Flow control, arriving. Every byte given to on_data is held against the windows
  * until h2_consume() gives it back; WINDOW_UPDATE leaves when half a window was
  * consumed. Bytes that nobody will consume (padding, bytes of streams that are
- * closed or reset) are given back to the connection's window by the engine.
+ * closed or reset) are given back to the connection's window by the engine. An owner that
+ * keeps bytes for somebody slow says so with h2_keep(): they go on to count against their stream's window and no
+ * longer against the connection's, which the other streams share.
  * Flow control, sending. h2_data() takes what the two windows and the length of
  * `out` (LIMIT_CONN_OUT) allow; after taking less than everything on_writable
  * says when to go on, and h2_blocked() why it waits, so that the owner can put a
@@ -168,6 +170,7 @@ struct h2_stream {
     bool tunnel : 1;                  /* CONNECT: content-length means nothing */
     int32_t send_window, recv_window; /* bytes that may still be sent, that the peer may still send */
     uint32_t held;                    /* given to on_data and not consumed yet */
+    uint32_t kept;                    /* of these: given back to the connection's window already */
     uint32_t uncredited;              /* consumed, WINDOW_UPDATE not sent yet */
     int64_t content_left;             /* of content-length; -1 when there is none */
     struct h2_stream *next;           /* in its bucket, or among the recycled */
@@ -309,6 +312,11 @@ int h2_trailers(struct h2_stream *stream, const struct http_field *fields, unsig
 void h2_reset(struct h2_stream *stream, uint32_t code);
 /* Gives bytes of on_data back to the peer; n is at most what is held. Allowed on a closed stream. */
 void h2_consume(struct h2_stream *stream, size_t n);
+/*
+ * The owner put n bytes of on_data aside, in memory that the stream's window bounds: the connection's window gets them
+ * back now, the stream's with h2_consume() as ever. n is at most what is held and was not kept before.
+ */
+void h2_keep(struct h2_stream *stream, size_t n);
 /* The owner needs it no more. An open stream is reset first: NO_ERROR if our side has ended, else CANCEL. */
 void h2_stream_release(struct h2_stream *stream);
 

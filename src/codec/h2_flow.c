@@ -54,9 +54,20 @@ int h2_flow_credit(struct h2_conn *conn, struct h2_stream *stream, uint32_t n)
 
 void h2_consume(struct h2_stream *stream, size_t n)
 {
+    uint32_t kept = n < stream->kept ? (uint32_t)n : stream->kept;
+
     assert(n <= stream->held);
     stream->held -= (uint32_t)n;
-    h2_flow_credit(stream->conn, stream, (uint32_t)n);
+    stream->kept -= kept;
+    if (credit_conn(stream->conn, (uint32_t)n - kept) == 0)
+        credit_stream(stream, (uint32_t)n);
+}
+
+void h2_keep(struct h2_stream *stream, size_t n)
+{
+    assert(n <= stream->held - stream->kept);
+    stream->kept += (uint32_t)n;
+    credit_conn(stream->conn, (uint32_t)n);
 }
 
 size_t h2_sendable(const struct h2_stream *stream)

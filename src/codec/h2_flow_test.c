@@ -169,6 +169,37 @@ static void test_nothing_leaks(void **state)
     script_release(&script);
 }
 
+/* What is kept costs the others nothing: however many streams are slow, the connection's window is whole. */
+static void test_kept(void **state)
+{
+    struct script script;
+
+    begin(&script, H2_SERVER, "");
+    script.hold = script.quiet = true;
+    for (unsigned id = 1; id < 100; id += 2) {
+        char text[300];
+
+        snprintf(text, sizeof(text),
+                 "in HEADERS %u eh POST\nin DATA %u *16384\nin DATA %u *16384\nin DATA %u *16384\nin DATA %u *16383\n"
+                 "do keep %u 65000", id, id, id, id, id, id);
+        script_run(&script, text);
+        assert_int_equal(script.conn.failed, 0);
+        assert_whole_window(&script, (id + 1) / 2 * 535);
+    }
+    script_run(&script, "do consume 1 64999\ndo consume 1 536\ndo release 3\nin RST_STREAM 5 CANCEL\ndo release 5");
+    assert_whole_window(&script, 47 * 535);
+    script_release(&script);
+
+    begin(&script, H2_SERVER, "in HEADERS 1 eh POST");
+    script.hold = true;
+    script.quiet = true;
+    script_run(&script, "in DATA 1 *16384\nin DATA 1 *16384\nin DATA 1 *16384\ndo keep 1 49152");
+    script.quiet = false;
+    check(&script, "do consume 1 32768", "out WINDOW_UPDATE 1 32768\n"); /* the stream's opens when it is taken */
+    assert_whole_window(&script, 0);
+    script_release(&script);
+}
+
 /* Until our SETTINGS are acknowledged the peer goes by the default window. */
 static void test_small_window_counts_when_acknowledged(void **state)
 {
@@ -201,6 +232,7 @@ int main(void)
         cmocka_unit_test(test_consume),
         cmocka_unit_test(test_beyond_the_windows),
         cmocka_unit_test(test_nothing_leaks),
+        cmocka_unit_test(test_kept),
         cmocka_unit_test(test_small_window_counts_when_acknowledged),
     };
 

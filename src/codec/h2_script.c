@@ -509,6 +509,8 @@ static void do_on_stream(struct script *script, struct slice what, struct slice 
         h2_reset(stream, number(word(&line)));
     } else if (slice_eq(what, SLICE_LIT("consume"))) {
         h2_consume(stream, number(word(&line)));
+    } else if (slice_eq(what, SLICE_LIT("keep"))) {
+        h2_keep(stream, number(word(&line)));
     } else if (slice_eq(what, SLICE_LIT("blocked"))) {
         buffer_printf(&script->log, "blocked %d\n", h2_blocked(stream));
     } else if (slice_eq(what, SLICE_LIT("release"))) {

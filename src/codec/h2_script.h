@@ -9,7 +9,7 @@
  *          RST_STREAM, WINDOW_UPDATE, PING (ack), GOAWAY, PRIORITY   numbers
  *     raw HEX                       bytes as they are
  *     do respond STREAM STATUS [end] [name=value ...]
- *     do data STREAM TEXT|*N [end]; do trailers STREAM name=value ...; do reset STREAM CODE; do consume STREAM N
+ *     do data STREAM TEXT|*N [end]; do trailers STREAM name=value ...; do reset STREAM CODE; do consume STREAM N; do keep STREAM N
  *     do release STREAM; do request METHOD PATH [end] [name=value ...]; do ping; do notice; do goaway; do close; do
  * trim do drain                      the peer has read everything: `out` is emptied do time SECONDS passes
  *

@@ -307,8 +307,8 @@ void h2_stream_release(struct h2_stream *stream)
     if (stream->open)
         h2_reset(stream, stream->send == H2_HALF_ENDED ? H2_NO_ERROR : H2_CANCEL);
     if (stream->held) {
-        h2_flow_credit(stream->conn, NULL, stream->held);
-        stream->held = 0;
+        h2_flow_credit(stream->conn, NULL, stream->held - stream->kept);
+        stream->held = stream->kept = 0;
     }
     stream->released = true;
     bury(stream);

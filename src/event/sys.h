@@ -24,12 +24,13 @@ enum {
     SYS_READABLE = 1, /* bytes, an end of file, or a connection to accept */
     SYS_WRITABLE = 2, /* room, or a connect that has ended */
     SYS_HANGUP = 4,   /* the peer closed its sending side, or the connection is broken */
+    SYS_BROKEN = 16,  /* an error waits, perhaps behind bytes: the connection is gone in both directions */
     SYS_SHARED = 8,   /* poll_add only: one of the threads that watch this listener is woken, not all */
 };
 
 struct sys_event {
     void *token;
-    unsigned what; /* SYS_READABLE | SYS_WRITABLE | SYS_HANGUP */
+    unsigned what; /* SYS_READABLE | SYS_WRITABLE | SYS_HANGUP | SYS_BROKEN */
 };
 
 /* What is set on a socket besides TCP_NODELAY, which always is. Zero: left alone. */

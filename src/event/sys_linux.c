@@ -274,6 +274,8 @@ static unsigned what_happened(uint32_t events)
         what |= SYS_WRITABLE;
     if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         what |= SYS_HANGUP;
+    if (events & EPOLLERR)
+        what |= SYS_BROKEN;
     return what;
 }
 

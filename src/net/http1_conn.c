@@ -3,6 +3,7 @@
 
 #include "base/duration.h"
 #include "base/limits.h"
+#include "base/mutation.h"
 #include "net/http1_internal.h"
 
 enum { READS_PER_TURN = 4, BIG_HEAD = LIMIT_HTTP_START_LINE + LIMIT_HTTP_HEAD + 4096 };
@@ -126,6 +127,20 @@ static void trim_input(struct http1_conn *conn)
         free_input(conn);
 }
 
+/*
+ * The input is full, because what a client sends is taken by nobody; one that is gone meanwhile would never be
+ * noticed, since the error lies behind bytes that are not read.
+ */
+static bool gone_unread(struct http1_conn *conn)
+{
+    if (!conn->is_server || !conn->stack->broken || conn->starved || mutation("vanished-uploads-kept"))
+        return false;
+    if (!conn->stack->error)
+        conn->stack->error = -ECONNRESET;
+    conn->eof = true;
+    return true;
+}
+
 static bool read_once(struct http1_conn *conn)
 {
     size_t room;
@@ -136,7 +151,7 @@ static bool read_once(struct http1_conn *conn)
         return false;
     to = input_room(conn, &room);
     if (!to)
-        return false;
+        return gone_unread(conn);
     n = io_read(conn->stack, to, room);
     input_grew(conn, n > 0 ? (size_t)n : 0);
     if (n > 0)

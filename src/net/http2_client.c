@@ -46,6 +46,7 @@ int http2_client_new(struct io_stack *stack, const struct http_client_limits *li
                                         .state = HTTP_CLIENT_READY, .idle_since_ns = stack->loop->now_ns};
     conn->config.stream_window = limits->stream_window;
     conn->config.connection_window = limits->connection_window;
+    conn->kept = limits->kept;
     conn->ping_interval_ns = limits->ping_interval_ns;
     conn->ping_timeout_ns = limits->ping_timeout_ns;
     conn->ping_while_idle = limits->ping_while_idle;

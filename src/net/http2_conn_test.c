@@ -6,6 +6,7 @@
 
 #include "base/duration.h"
 #include "base/limits.h"
+#include "net/http2_kept.h"
 
 enum { DATA = 0, HEADERS = 1, RST_STREAM = 3, SETTINGS = 4, PING = 6, GOAWAY = 7 };
 enum { END_STREAM = 1, ACK = 1, END_HEADERS = 4 };
@@ -367,6 +368,105 @@ static void test_cancelled(void **state)
     assert_int_equal(world.newest->reset.code, 8); /* CANCEL */
 }
 
+/* --- clients that do not take what comes --- */
+
+enum { WINDOW = LIMIT_H2_STREAM_WINDOW };
+static struct http2_kept kept;
+
+static int keeping(void **state)
+{
+    plain(state);
+    http2_kept_init(&kept, &world.loop, 64 * WINDOW);
+    world.server_limits.kept = world.client_limits.kept = &kept;
+    world_init(&world, &http2_protocol);
+    return 0;
+}
+
+static int kept_tear_down(void **state)
+{
+    world_release(&world);
+    http2_kept_release(&kept);
+    buffer_release(&got);
+    return 0;
+}
+
+static struct party *request_unread(void)
+{
+    struct party *party = request(&world, "GET", "/bytes/1048576", true);
+
+    party->take_left = 0;
+    settle(&world);
+    return party;
+}
+
+/* Forty windows of a stream are more than two of the connection. */
+static void test_unread_answers_hold_up_nobody(void **state)
+{
+    struct party *unread[40], *other;
+
+    for (int i = 0; i < 40; i++)
+        unread[i] = request_unread();
+    assert_int_equal(kept.bytes, 40 * WINDOW);
+    other = request(&world, "GET", "/bytes/200000", true);
+    settle(&world);
+    assert_true(other->ended);
+    assert_int_equal(other->body_len, 200000);
+    party_release(unread[0]);
+    assert_int_equal(kept.bytes, 39 * WINDOW);
+    for (int i = 1; i < 40; i++)
+        party_allow(unread[i], SIZE_MAX / 2);
+    settle(&world);
+    for (int i = 1; i < 40; i++) {
+        assert_true(unread[i]->ended);
+        assert_int_equal(unread[i]->body_len, 1 << 20);
+        assert_true(is_pattern(buffer_slice(&unread[i]->body)));
+    }
+    assert_int_equal(kept.bytes, 0);
+}
+
+/* And the same for what a server's application is slow to take. */
+static void test_unread_requests_hold_up_nobody(void **state)
+{
+    struct party *other;
+
+    world.server_take_left = 0;
+    for (int i = 0; i < 40; i++) {
+        party_send(request(&world, "POST", "/hold", false), 1 << 20, true);
+        settle(&world);
+    }
+    assert_int_equal(kept.bytes, 40 * WINDOW);
+    world.server_take_left = SIZE_MAX;
+    other = request(&world, "POST", "/echo", false);
+    party_send(other, 200000, true);
+    settle(&world);
+    assert_true(other->ended);
+    assert_int_equal(other->body_len, 200000);
+}
+
+/* Who takes a little now and then is not the one who ends. */
+static void test_the_slowest_ends_first(void **state)
+{
+    struct party *unread[70];
+
+    for (int i = 0; i < 64; i++)
+        unread[i] = request_unread();
+    party_allow(unread[0], 1000);
+    settle(&world);
+    for (int i = 64; i < 70; i++)
+        unread[i] = request_unread();
+    assert_true(kept.bytes <= kept.most);
+    for (int i = 0; i < 70; i++) {
+        bool ended = i >= 1 && i <= 6;
+
+        assert_int_equal(unread[i]->was_reset, ended);
+        if (ended)
+            assert_int_equal(unread[i]->reset.error, HTTP_ERROR_LIMIT);
+    }
+    party_allow(unread[0], SIZE_MAX / 2);
+    settle(&world);
+    assert_int_equal(unread[0]->body_len, 1 << 20);
+}
+
 int main(void)
 {
 #define WITH(setup, name) cmocka_unit_test_setup_teardown(name, setup, tear_down)
@@ -383,6 +483,9 @@ int main(void)
         WITH(raw_server_with_timeouts, test_bad_preface),
         WITH(both, test_trimmed),
         WITH(both, test_cancelled),
+        cmocka_unit_test_setup_teardown(test_unread_answers_hold_up_nobody, keeping, kept_tear_down),
+        cmocka_unit_test_setup_teardown(test_unread_requests_hold_up_nobody, keeping, kept_tear_down),
+        cmocka_unit_test_setup_teardown(test_the_slowest_ends_first, keeping, kept_tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

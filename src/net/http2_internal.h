@@ -14,6 +14,7 @@
 
 #include "codec/h2.h"
 #include "net/http2_conn.h"
+#include "net/http2_kept.h"
 
 enum http2_state {
     HTTP2_OPEN,      /* new */
@@ -36,6 +37,7 @@ struct http2_conn {
     struct h2_config config;
     struct task run, flush, recycle;
     struct timer upkeep;
+    struct http2_kept *kept; /* NULL: what is held counts against the connection's window */
     struct list streams; /* not released by their owners */
     struct list dead;    /* released in this turn */
     struct http2_stream *spare;
@@ -72,6 +74,7 @@ struct http2_stream {
     struct http2_stream *next_spare;
     struct buffer held;      /* what the owner did not take, from held_at on */
     size_t held_at;
+    struct list keeping;     /* in conn->kept->streams while something is held */
     const struct http_field *trailers; /* that wait behind `held` */
     unsigned trailer_count;
     struct http_reset reset; /* that waits behind `held` */
@@ -116,6 +119,13 @@ int64_t http2_end_stalled(struct http2_conn *conn);
 void http2_stream_trim(struct http2_conn *conn);
 void http2_streams_free(struct http2_conn *conn);
 void http2_recycle(struct task *task);
+/* Ends a stream whose owner does not take what is held for it. */
+void http2_stream_shed(struct http2_stream *s);
+
+/* http2_kept.c; `n` bytes were put aside, were taken, are forgotten with the stream. */
+void http2_kept_add(struct http2_stream *s, size_t n);
+void http2_kept_taken(struct http2_stream *s, size_t n);
+void http2_kept_forget(struct http2_stream *s, size_t n);
 
 /* http2_server.c, http2_client.c: what differs between the roles. */
 struct arena *http2_server_begin(struct http2_conn *conn, struct h2_stream *h2);

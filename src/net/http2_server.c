@@ -48,6 +48,7 @@ int http2_server_new(struct io_stack *stack, const struct http_server_limits *li
     conn->head_timeout_ns = limits->head_timeout_ns;
     conn->idle_timeout_ns = limits->idle_timeout_ns;
     conn->stall_timeout_ns = limits->stall_timeout_ns;
+    conn->kept = limits->kept;
     conn->ping_interval_ns = limits->ping_interval_ns;
     conn->ping_timeout_ns = limits->ping_timeout_ns;
     conn->ping_while_idle = true;

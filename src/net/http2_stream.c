@@ -25,6 +25,7 @@ struct http2_stream *http2_stream_new(struct http2_conn *conn)
     }
     *s = (struct http2_stream){.stream.ops = &http2_stream_ops, .conn = conn};
     buffer_init(&s->held, 2 * (size_t)conn->config.stream_window); /* taken bytes in front included */
+    list_init(&s->keeping);
     list_push(&conn->streams, &s->link);
     return s;
 }
@@ -86,6 +87,13 @@ static bool is_holding(const struct http2_stream *s)
     return s->held.len > 0;
 }
 
+static void drop_held(struct http2_stream *s)
+{
+    http2_kept_forget(s, s->held.len - s->held_at);
+    buffer_release(&s->held);
+    s->held_at = 0;
+}
+
 /* --- what arrives: from the engine to the owner --- */
 
 static void tell_reset(struct http2_stream *s, struct http_reset reset)
@@ -93,8 +101,15 @@ static void tell_reset(struct http2_stream *s, struct http_reset reset)
     if (s->over)
         return;
     s->over = true;
-    buffer_release(&s->held);
+    drop_held(s);
     s->stream.events->on_reset(&s->stream, reset);
+}
+
+void http2_stream_shed(struct http2_stream *s)
+{
+    h2_reset(s->h2, H2_ENHANCE_YOUR_CALM);
+    http2_wake_flush(s->conn);
+    tell_reset(s, (struct http_reset){HTTP_ERROR_LIMIT, H2_ENHANCE_YOUR_CALM, "too much is kept for slow readers"});
 }
 
 void http2_streams_reset(struct http2_conn *conn, bool unsent_only)
@@ -167,6 +182,7 @@ static bool hold(struct http2_stream *s, struct slice bytes, bool end)
         give_up(s);
         return false;
     }
+    http2_kept_add(s, bytes.len);
     s->held_end |= end;
     return true;
 }
@@ -187,11 +203,11 @@ static void offer_held(struct http2_stream *s)
         if (s->over)
             return;
         s->held_at += taken;
+        http2_kept_taken(s, taken);
     } while (s->offer_again && taken && s->held_at < s->held.len);
     if (s->held_at < s->held.len)
         return;
-    buffer_release(&s->held);
-    s->held_at = 0;
+    drop_held(s);
     if (s->held_trailers)
         s->stream.events->on_trailers(&s->stream, s->trailers, s->trailer_count);
     if (s->held_reset)
@@ -453,7 +469,7 @@ static void reset(struct http_stream *stream, uint32_t h2_code)
     if (s->over)
         return;
     s->over = true;
-    buffer_release(&s->held);
+    drop_held(s);
     if (s->h2) {
         h2_reset(s->h2, h2_code);
         http2_wake_flush(s->conn);
@@ -466,6 +482,7 @@ static void release(struct http_stream *stream)
     struct http2_conn *conn = s->conn;
 
     s->released = s->over = true;
+    drop_held(s);
     if (s->h2) {
         if (!conn->is_server)
             h2_reset(s->h2, H2_CANCEL); /* an answer is not wanted any more; nothing if it has come */

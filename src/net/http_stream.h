@@ -129,6 +129,7 @@ struct http_server_limits {
     int64_t stall_timeout_ns; /* a response of which the peer takes not a byte for so long is ended; 0: none */
     uint32_t max_streams;    /* HTTP/2 */
     uint32_t stream_window, connection_window;
+    struct http2_kept *kept; /* HTTP/2: of the thread, http2_kept.h; NULL: none */
     uint32_t max_frame, max_header_list; /* 0: the defaults of base/limits.h */
     uint32_t max_reset_streams;          /* pending accept-reset streams; 0: default */
     int64_t ping_interval_ns, ping_timeout_ns; /* HTTP/2 keep-alive; 0: off */
@@ -162,6 +163,7 @@ struct http_client {
 
 struct http_client_limits {
     uint32_t stream_window, connection_window;
+    struct http2_kept *kept; /* as above */
     int64_t ping_interval_ns, ping_timeout_ns; /* HTTP/2 keep-alive; 0: off */
     bool ping_while_idle;
 };

@@ -91,6 +91,7 @@ static void fd_ready(struct watch *watch, unsigned what)
     stack->readable |= (what & SYS_READABLE) != 0;
     stack->writable |= (what & SYS_WRITABLE) != 0;
     stack->hangup |= (what & SYS_HANGUP) != 0;
+    stack->broken |= (what & SYS_BROKEN) != 0;
     stack->on_ready(stack);
 }
 

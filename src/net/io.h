@@ -69,6 +69,7 @@ struct io_stack {
     struct loop *loop;
     struct io_fd fd;
     bool readable, writable; /* as last reported and not yet refuted by -EAGAIN */
+    bool broken;             /* an error waits behind what was not read: one who does not read on can tell by this */
     bool hangup;             /* the peer closed, or the connection broke: there is an end or error to read */
     int error;               /* what broke it, 0 while whole */
     /* Bytes on the wire; count into metrics when not NULL. One writer. */

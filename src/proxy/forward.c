@@ -44,7 +44,10 @@ static ssize_t read_once(struct forward_half *half)
     return n;
 }
 
-/* Reads until the socket is empty or enough lies here: 0, -EAGAIN (the socket is empty), or an error. */
+/*
+ * Reads until the socket is empty or enough lies here: 0, -EAGAIN (the socket is empty), or an error. That of a
+ * connection which broke lies behind the bytes that there is no room for, and would never be read if they are not taken.
+ */
 static int fill(struct forward_half *half)
 {
     while (!half->eof && half->bytes.len < LIMIT_FORWARD_AHEAD) {
@@ -56,7 +59,7 @@ static int fill(struct forward_half *half)
             return (int)n;
         half->eof = n == 0;
     }
-    return 0;
+    return half->from->broken && !half->eof ? -ECONNRESET : 0;
 }
 
 static int pass_end(struct forward_half *half)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/limits.h"
 #include "mesh/regex.h"
 #include "net/tls.h"
 #include "proxy/conn.h"
@@ -131,11 +132,14 @@ void worker_wake_drain(struct worker *worker)
     waker_wake(&worker->drain_waker);
 }
 
-static void init_limits(struct http_server_limits *limits, const struct direction_config *config)
+static void init_limits(struct worker *worker, enum direction direction, const struct direction_config *config)
 {
+    struct http_server_limits *limits = &worker->http_limits[direction];
+
     *limits = (struct http_server_limits){
         .head_timeout_ns = config->detect_timeout_ns,
         .stall_timeout_ns = STALL_NS,
+        .kept = &worker->kept,
         .max_streams = config->max_streams,
         .stream_window = config->stream_window,
         .connection_window = config->connection_window,
@@ -186,6 +190,7 @@ static void finish(struct thread *thread)
         loop_turn(worker->loop, 0);
     pools_release(worker);
     loop_turn(worker->loop, 0);
+    http2_kept_release(&worker->kept);
     lookup_table_release(&worker->targets);
     lookup_table_release(&worker->endpoints);
     lookup_table_release(&worker->ports);
@@ -239,8 +244,9 @@ int worker_start(struct worker *worker, struct proxy *proxy, unsigned id, const 
     task_init(&worker->drain_task, drain);
     task_init(&worker->credentials_changed, take_credentials);
     waker_init(&worker->drain_waker, worker->loop, &worker->drain_task);
-    init_limits(&worker->http_limits[DIRECTION_INBOUND], &proxy->config.inbound);
-    init_limits(&worker->http_limits[DIRECTION_OUTBOUND], &proxy->config.outbound);
+    http2_kept_init(&worker->kept, worker->loop, LIMIT_H2_KEPT);
+    init_limits(worker, DIRECTION_INBOUND, &proxy->config.inbound);
+    init_limits(worker, DIRECTION_OUTBOUND, &proxy->config.outbound);
     init_tables(worker);
     series_init(&worker->series, worker);
     r = start_listeners(worker, listeners);

@@ -9,6 +9,7 @@
 #include "event/thread.h"
 #include "mesh/direction.h"
 #include "mesh/metrics.h"
+#include "net/http2_kept.h"
 #include "net/http_stream.h"
 #include "proxy/listeners.h"
 #include "proxy/proxy.h"
@@ -60,6 +61,7 @@ struct worker {
     enum drain_state draining;
 
     struct http_server_limits http_limits[2]; /* by direction */
+    struct http2_kept kept; /* of bodies, on all connections of the worker */
 };
 
 /* Watches the listeners for traffic, which stay the caller's. 0 or a negative errno; then nothing is left of it. */

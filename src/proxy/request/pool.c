@@ -137,6 +137,7 @@ static int begin_http(struct pool_conn *conn)
     struct http_client_limits limits = {
         .stream_window = config->h2_stream_window,
         .connection_window = config->h2_connection_window,
+        .kept = &pool->worker->kept,
     };
     const struct h2_client_params *h2 = pool->info.h2;
     int r;
