@@ -1,6 +1,7 @@
 /* The table of system functions over the simulated network. */
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 
 #include "base/duration.h"
 #include "sim/net.h"
@@ -432,12 +433,25 @@ bool net_poll_ready(const struct poll *poll)
     return false;
 }
 
+/* The simulated network has no descriptors to run out of. */
+static int sim_descriptor_limit(struct sys *sys)
+{
+    return INT_MAX;
+}
+
+static int sim_descriptor_next(struct sys *sys)
+{
+    return 0;
+}
+
 const struct sys_ops net_sys_ops = {
     .now = sim_now,
     .wall = sim_wall,
     .random = sim_random,
     .listen = sim_listen,
     .accept = sim_accept,
+    .descriptor_limit = sim_descriptor_limit,
+    .descriptor_next = sim_descriptor_next,
     .connect = sim_connect,
     .connect_result = sim_connect_result,
     .set_options = sim_set_options,

@@ -76,6 +76,10 @@ enum {
     LIMIT_ADMIN_BODY = 4096,             /* of a request */
     LIMIT_ADMIN_ANSWER = 128 * 1024 * 1024, /* of metrics with all series that there can be */
 
+    /* Descriptors, of those that the system allows (ulimit -n) */
+    LIMIT_DESCRIPTORS_KEPT = 96,         /* kept for the control plane and the admin port; at most a quarter of all */
+    LIMIT_DESCRIPTORS_DIALS = 256,       /* kept for what accepted connections need: accepting stops before; at most a quarter */
+
     /* DNS of the cluster domain */
     LIMIT_DNS_CONNECTIONS = 64,          /* of TCP; a new one takes the place of the one idle longest */
     LIMIT_DNS_QUESTION = 4096,           /* bytes of one question over TCP */

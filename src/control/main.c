@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/duration.h"
@@ -15,6 +14,7 @@
 #include "control/policy/policy.h"
 #include "control/settings.h"
 #include "control/views.h"
+#include "event/descriptors.h"
 #include "event/signals.h"
 #include "kube/derive.h"
 #include "kube/directory_watch.h"
@@ -297,17 +297,6 @@ static void stop(struct program *program)
 
 /* --- the process --- */
 
-/* Proxies hold connections: as many as the system lets us have. */
-static void raise_limits(void)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 static int init_metrics(struct program *program, uint64_t secret)
 {
     struct controller *controller = &program->controller;
@@ -397,7 +386,7 @@ int main(int argc, char **argv)
         return EXIT_START;
     status = read_command_line(program, argc, argv);
     if (status < 0) {
-        raise_limits();
+        descriptors_raise(); /* proxies hold connections */
         status = run(program);
     }
     settings_release(&program->settings);

@@ -1,6 +1,7 @@
 #include "event/log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -12,7 +13,7 @@
 
 #include "base/duration.h"
 
-enum { DIRECTIVES_MAX = 32, TARGET_MAX = 48, LIMITED_MAX = 64, DRAIN_WAIT_S = 1 };
+enum { DIRECTIVES_MAX = 32, TARGET_MAX = 48, LIMITED_MAX = 64, NOTE_MAX = 256, DRAIN_WAIT_S = 1 };
 
 struct directive {
     char target[TARGET_MAX]; /* "": all */
@@ -137,14 +138,33 @@ static enum log_level level_of(const struct filter *filter, const char *target)
 
 /* --- the writer --- */
 
-static void note_dropped(struct log *log, char *line, size_t size, size_t *ret_len)
+static void stamp(struct log *log, char out[40])
 {
-    *ret_len = 0;
-    if (log->dropped == log->dropped_told)
-        return;
-    *ret_len = (size_t)snprintf(line, size, "%llu log lines were lost because nobody read them\n",
-                                (unsigned long long)(log->dropped - log->dropped_told));
-    log->dropped_told = log->dropped;
+    int64_t wall = log->sys->ops->wall(log->sys);
+    time_t seconds = (time_t)(wall / NS_PER_S);
+    struct tm tm;
+    char date[24];
+
+    gmtime_r(&seconds, &tm);
+    strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(out, 40, "%s.%06lldZ", date, (long long)(wall % NS_PER_S / NS_PER_US));
+}
+
+/* What is said of lines that were lost, in the form of the others; the lock is held. 0: nothing to say. */
+static size_t note_dropped(struct log *log, char *line, size_t size)
+{
+    unsigned long long lost = log->dropped - log->dropped_told;
+    char when[40];
+    int len;
+
+    if (lost == 0)
+        return 0;
+    stamp(log, when);
+    len = log->format == LOG_JSON
+              ? snprintf(line, size, "{\"timestamp\":\"%s\",\"level\":\"WARN\",\"target\":\"log\",\"fields\":{\"message\":"
+                                     "\"%llu log lines were lost because nobody read them\"}}\n", when, lost)
+              : snprintf(line, size, "%s  WARN log: %llu log lines were lost because nobody read them\n", when, lost);
+    return (size_t)len;
 }
 
 static size_t take(struct log *log, char *out, size_t size)
@@ -160,43 +180,67 @@ static size_t take(struct log *log, char *out, size_t size)
     return n;
 }
 
-static void write_all(int fd, const char *bytes, size_t len)
+/* Descriptors of a terminal or pipe may be non-blocking because of who shares them: the wait is done here. */
+static bool wait_for_room(int fd)
 {
-    while (len) {
-        ssize_t n = write(fd, bytes, len);
+    struct pollfd room = {.fd = fd, .events = POLLOUT};
 
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return; /* closed, or a full disk: the lines are lost, the program goes on */
-        bytes += n;
-        len -= (size_t)n;
+    return poll(&room, 1, -1) >= 0 || errno == EINTR;
+}
+
+/* How many bytes were written; fewer when it is closed or the disk is full: the rest is lost, the program goes on. */
+static size_t write_all(int fd, const char *bytes, size_t len)
+{
+    size_t done = 0;
+
+    while (done < len) {
+        ssize_t n = write(fd, bytes + done, len - done);
+
+        if (n > 0)
+            done += (size_t)n;
+        else if (n == 0 || (errno != EINTR && (errno != EAGAIN || !wait_for_room(fd))))
+            break;
     }
+    return done;
+}
+
+/* Lines with a byte that was not written. */
+static uint64_t lines_of(const char *bytes, size_t len)
+{
+    uint64_t lines = 0;
+
+    for (size_t i = 0; i < len; i++)
+        lines += bytes[i] == '\n';
+    return lines;
+}
+
+/* Takes a chunk of the queue and writes it; the lock is held, but while it writes. */
+static void write_chunk(struct log *log)
+{
+    char chunk[8192];
+    size_t n = take(log, chunk, sizeof(chunk) - NOTE_MAX), note = log->len == 0 ? note_dropped(log, chunk + n, NOTE_MAX) : 0, done;
+    uint64_t told = log->dropped;
+
+    pthread_mutex_unlock(&log->lock);
+    done = write_all(log->fd, chunk, n + note);
+    pthread_mutex_lock(&log->lock);
+    if (done < n)
+        log->dropped += lines_of(chunk + done, n - done);
+    if (note && done == n + note)
+        log->dropped_told = told;
 }
 
 static void *writer(void *arg)
 {
     struct log *log = arg;
-    char chunk[8192];
 
     pthread_mutex_lock(&log->lock);
     for (;;) {
-        size_t n;
-
         while (log->len == 0 && !log->stop)
             pthread_cond_wait(&log->more, &log->lock);
         if (log->len == 0)
             break;
-        n = take(log, chunk, sizeof(chunk) - 128);
-        if (log->len == 0) {
-            size_t extra;
-
-            note_dropped(log, chunk + n, sizeof(chunk) - n, &extra);
-            n += extra;
-        }
-        pthread_mutex_unlock(&log->lock);
-        write_all(log->fd, chunk, n);
-        pthread_mutex_lock(&log->lock);
+        write_chunk(log);
     }
     pthread_mutex_unlock(&log->lock);
     return NULL;
@@ -221,18 +265,6 @@ static void enqueue(struct log *log, const char *line, size_t len)
     log->len += len;
     pthread_cond_signal(&log->more);
     pthread_mutex_unlock(&log->lock);
-}
-
-static void stamp(struct log *log, char out[40])
-{
-    int64_t wall = log->sys->ops->wall(log->sys);
-    time_t seconds = (time_t)(wall / NS_PER_S);
-    struct tm tm;
-    char date[24];
-
-    gmtime_r(&seconds, &tm);
-    strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(out, 40, "%s.%06lldZ", date, (long long)(wall % NS_PER_S / NS_PER_US));
 }
 
 /* Control bytes of a message would let a peer forge lines. */

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -197,7 +198,7 @@ static void test_blocked(void **state)
         all[len] = '\0';
         told = strstr(all, " log lines were lost");
     }
-    while (told > all && told[-1] != '\n')
+    while (told[-1] != ':')
         told--;
     lost = strtoull(told, NULL, 10);
     for (const char *at = all; (at = strstr(at, "which nobody reads")); at++)
@@ -209,12 +210,41 @@ static void test_blocked(void **state)
     free(all);
 }
 
+/* A full disk: lines are lost and counted, and what comes when there is room again is written, after how many were lost. */
+static void test_full(void **state)
+{
+    char name[] = "/tmp/clinkerd-log-XXXXXX", text[4096];
+    int file = mkstemp(name), full = open("/dev/full", O_WRONLY), out = dup(full);
+    struct log *log;
+    ssize_t n;
+
+    unlink(name);
+    assert_true(file >= 0 && full >= 0);
+    assert_int_equal(log_new(sys_linux(), out, LOG_JSON, SLICE_LIT("info"), &log), 0);
+    for (int i = 0; i < 3; i++)
+        log_line(log, LOG_INFO, "inbound", "lost");
+    while (log_dropped(log) < 3)
+        sched_yield();
+    assert_int_equal(dup2(file, out), out);
+    log_line(log, LOG_INFO, "inbound", "kept");
+    log_free(log);
+    n = pread(file, text, sizeof(text) - 1, 0);
+    assert_true(n > 0);
+    text[n] = '\0';
+    assert_null(strstr(text, "\"lost\""));
+    assert_non_null(strstr(text, "\"kept\"}}\n{\"timestamp\""));
+    assert_non_null(strstr(text, "\"message\":\"3 log lines were lost because nobody read them\"}}\n"));
+    close(file);
+    close(full);
+    close(out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_filters),    cmocka_unit_test(test_bad_filters), cmocka_unit_test(test_plain),
         cmocka_unit_test(test_json),       cmocka_unit_test(test_long_lines),  cmocka_unit_test(test_limited),
-        cmocka_unit_test(test_blocked),
+        cmocka_unit_test(test_blocked),    cmocka_unit_test(test_full),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -50,6 +50,9 @@ struct sys_ops {
     /* A listening socket; IPv6 ones take IPv4 too when bound to [::]. A backlog of 0: the system's maximum. */
     int (*listen)(struct sys *sys, struct addr addr, int backlog);
     int (*accept)(struct sys *sys, int listener, struct addr *ret_peer);
+    /* How many descriptors the process may have open, now; and the number that the next would get, or a negative errno. */
+    int (*descriptor_limit)(struct sys *sys);
+    int (*descriptor_next)(struct sys *sys);
     /* Starts to connect: a descriptor that becomes writable when it has ended; connect_result() tells how (-EINPROGRESS: not yet). */
     int (*connect)(struct sys *sys, struct addr addr);
     int (*connect_result)(struct sys *sys, int fd);

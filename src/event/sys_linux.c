@@ -2,12 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -99,6 +101,25 @@ static int linux_accept(struct sys *sys, int listener, struct addr *ret_peer)
         return r;
     }
     (void)set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    return fd;
+}
+
+static int linux_descriptor_limit(struct sys *sys)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > INT_MAX)
+        return INT_MAX;
+    return (int)limit.rlim_cur;
+}
+
+static int linux_descriptor_next(struct sys *sys)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return -errno;
+    close(fd);
     return fd;
 }
 
@@ -315,6 +336,8 @@ static const struct sys_ops linux_ops = {
     .random = linux_random,
     .listen = linux_listen,
     .accept = linux_accept,
+    .descriptor_limit = linux_descriptor_limit,
+    .descriptor_next = linux_descriptor_next,
     .connect = linux_connect,
     .connect_result = linux_connect_result,
     .set_options = linux_set_options,

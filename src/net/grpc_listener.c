@@ -4,14 +4,12 @@
 #include <stdlib.h>
 
 #include "base/duration.h"
+#include "event/acceptor.h"
 #include "net/http2_conn.h"
-
-enum { ACCEPTS_PER_EVENT = 32 };
 
 struct grpc_listener {
     struct loop *loop;
-    struct watch watch;
-    struct timer pause; /* while descriptors have run out */
+    struct acceptor acceptor;
     const struct grpc_service *const *services;
     unsigned service_count;
     struct list conns;
@@ -25,8 +23,6 @@ struct grpc_conn {
     struct http_server *http;
     struct task disposal;
 };
-
-static const int64_t PAUSE_NS = 100 * NS_PER_MS;
 
 static struct arena *on_stream(struct http_server *server, struct http_stream *stream)
 {
@@ -70,8 +66,9 @@ static void ready(struct io_stack *stack)
     http2_server_ready(((struct grpc_conn *)stack->owner)->http);
 }
 
-static void accept_one(struct grpc_listener *listener, int fd)
+static void accept_one(struct acceptor *acceptor, int fd, struct addr peer)
 {
+    struct grpc_listener *listener = CONTAINER_OF(acceptor, struct grpc_listener, acceptor);
     static const struct http_server_limits limits = {
         .head_timeout_ns = 10 * NS_PER_S,
         .max_streams = LIMIT_DESTINATIONS * 3, /* a proxy watches each destination with up to three calls */
@@ -101,38 +98,6 @@ refuse:
     listener->loop->sys->ops->close(listener->loop->sys, fd, true);
 }
 
-static void on_connection(struct watch *watch, unsigned what)
-{
-    struct grpc_listener *listener = CONTAINER_OF(watch, struct grpc_listener, watch);
-    struct sys *sys = listener->loop->sys;
-
-    for (int i = 0; i < ACCEPTS_PER_EVENT; i++) {
-        struct addr peer;
-        int fd = sys->ops->accept(sys, watch->fd, &peer);
-
-        if (fd >= 0) {
-            accept_one(listener, fd);
-            continue;
-        }
-        if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -ENOBUFS) {
-            sys->ops->poll_remove(sys, listener->loop->poll, watch->fd);
-            timer_set(listener->loop, &listener->pause, listener->loop->now_ns + PAUSE_NS);
-        }
-        if (fd != -ECONNABORTED && fd != -EINTR)
-            return;
-    }
-}
-
-static void listen_again(struct timer *timer)
-{
-    struct grpc_listener *listener = CONTAINER_OF(timer, struct grpc_listener, pause);
-    struct sys *sys = listener->loop->sys;
-
-    if (listener->watch.fd >= 0 &&
-        sys->ops->poll_add(sys, listener->loop->poll, listener->watch.fd, SYS_SHARED, &listener->watch) < 0)
-        timer_set(listener->loop, timer, listener->loop->now_ns + PAUSE_NS);
-}
-
 int grpc_listener_new(struct loop *loop, struct addr addr, const struct grpc_service *const *services, unsigned count,
                       struct grpc_listener **ret_listener)
 {
@@ -141,19 +106,13 @@ int grpc_listener_new(struct loop *loop, struct addr addr, const struct grpc_ser
 
     if (!listener)
         return -ENOMEM;
-    *listener = (struct grpc_listener){.loop = loop, .services = services, .service_count = count, .watch.fd = -1};
+    *listener = (struct grpc_listener){.loop = loop, .services = services, .service_count = count};
     list_init(&listener->conns);
-    r = timer_init(loop, &listener->pause, listen_again);
-    if (r < 0) {
-        free(listener);
-        return r;
-    }
     fd = loop->sys->ops->listen(loop->sys, addr, 0);
-    r = fd < 0 ? fd : watch_start(loop, &listener->watch, fd, SYS_SHARED, on_connection);
+    r = fd < 0 ? fd : acceptor_start(&listener->acceptor, loop, fd, DESCRIPTOR_ACCEPT, accept_one);
     if (r < 0) {
         if (fd >= 0)
             loop->sys->ops->close(loop->sys, fd, false);
-        timer_release(loop, &listener->pause);
         free(listener);
         return r;
     }
@@ -163,7 +122,7 @@ int grpc_listener_new(struct loop *loop, struct addr addr, const struct grpc_ser
 
 void grpc_listener_drain(struct grpc_listener *listener)
 {
-    watch_close(listener->loop, &listener->watch, false);
+    acceptor_close(&listener->acceptor);
     LIST_FOR_EACH (link, &listener->conns)
         http2_server_drain(CONTAINER_OF(link, struct grpc_conn, link)->http);
 }
@@ -179,7 +138,6 @@ void grpc_listener_free(struct grpc_listener *listener)
         return;
     LIST_FOR_EACH (link, &listener->conns)
         free_conn(CONTAINER_OF(link, struct grpc_conn, link));
-    watch_close(listener->loop, &listener->watch, false);
-    timer_release(listener->loop, &listener->pause);
+    acceptor_close(&listener->acceptor);
     free(listener);
 }

@@ -6,11 +6,12 @@
 #include <zlib.h>
 
 #include "base/duration.h"
+#include "event/acceptor.h"
 #include "net/http1_conn.h"
 
 struct http_admin {
     struct loop *loop;
-    struct watch watch;
+    struct acceptor acceptor;
     const struct admin_page *pages;
     void *owner;
     struct list conns;
@@ -273,8 +274,9 @@ static void ready(struct io_stack *stack)
     http1_server_ready(((struct admin_conn *)stack->owner)->http);
 }
 
-static void accept_one(struct http_admin *admin, int fd, struct addr peer)
+static void accept_one(struct acceptor *acceptor, int fd, struct addr peer)
 {
+    struct http_admin *admin = CONTAINER_OF(acceptor, struct http_admin, acceptor);
     static const struct http_server_limits limits = {.head_timeout_ns = 10 * NS_PER_S, .idle_timeout_ns = 60 * NS_PER_S};
     struct admin_conn *conn = admin->count < LIMIT_ADMIN_CONNECTIONS ? calloc(1, sizeof(*conn)) : NULL;
 
@@ -301,21 +303,6 @@ refuse:
     admin->loop->sys->ops->close(admin->loop->sys, fd, true);
 }
 
-static void on_connection(struct watch *watch, unsigned what)
-{
-    struct http_admin *admin = CONTAINER_OF(watch, struct http_admin, watch);
-
-    for (int i = 0; i < 16; i++) {
-        struct addr peer;
-        int fd = admin->loop->sys->ops->accept(admin->loop->sys, watch->fd, &peer);
-
-        if (fd >= 0)
-            accept_one(admin, fd, peer);
-        else if (fd != -ECONNABORTED && fd != -EINTR)
-            return;
-    }
-}
-
 int http_admin_on(struct loop *loop, int fd, const struct admin_page *pages, void *owner, struct http_admin **ret_admin)
 {
     struct http_admin *admin = calloc(1, sizeof(*admin));
@@ -327,7 +314,7 @@ int http_admin_on(struct loop *loop, int fd, const struct admin_page *pages, voi
     admin->pages = pages;
     admin->owner = owner;
     list_init(&admin->conns);
-    r = watch_start(loop, &admin->watch, fd, SYS_SHARED, on_connection);
+    r = acceptor_start(&admin->acceptor, loop, fd, DESCRIPTOR_ESSENTIAL, accept_one);
     if (r < 0) {
         free(admin);
         return r;
@@ -351,14 +338,10 @@ int http_admin_new(struct loop *loop, struct addr addr, const struct admin_page 
 
 void http_admin_free(struct http_admin *admin)
 {
-    int fd;
-
     if (!admin)
         return;
     LIST_FOR_EACH (link, &admin->conns)
         free_conn(CONTAINER_OF(link, struct admin_conn, link));
-    fd = admin->watch.fd;
-    watch_stop(admin->loop, &admin->watch); /* another process may share the listener, so that a close alone does not end the watch */
-    admin->loop->sys->ops->close(admin->loop->sys, fd, false);
+    acceptor_close(&admin->acceptor);
     free(admin);
 }

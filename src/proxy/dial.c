@@ -184,6 +184,10 @@ int dial_start(struct dial *dial, struct loop *loop, struct io_stack *stack, con
     *dial = (struct dial){.stack = stack, .loop = loop, .options = *options, .done = done};
     task_init(&dial->task, run);
     fd = sys->ops->connect(sys, address_of(dial));
+    if (fd >= 0 && !descriptors_spare(sys, fd, options->use)) {
+        sys->ops->close(sys, fd, true);
+        fd = -EMFILE;
+    }
     if (fd < 0) {
         dial->reason = fd == -EMFILE || fd == -ENFILE ? REASON_OUT_OF_DESCRIPTORS : reason_of_connect(-fd);
         dial->error = fd;

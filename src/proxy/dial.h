@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include "event/descriptors.h"
 #include "mesh/endpoint.h"
 #include "mesh/reason.h"
 #include "net/io.h"
@@ -25,6 +26,7 @@ struct dial_options {
     bool plaintext;                       /* towards the application itself: no TLS whatever the endpoint says */
     enum dial_session session;
     int64_t timeout_ns;
+    enum descriptor_use use;              /* what may not use up the last descriptors; else it fails with -EMFILE */
     struct socket_options socket;
     _Atomic(int64_t) *count_read, *count_written;
     struct tls_context *tls;              /* the dial takes a reference; NULL where no identity is configured */

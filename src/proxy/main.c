@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "event/descriptors.h"
 #include "proxy/control.h"
 #include "proxy/variables.h"
 
@@ -45,6 +46,7 @@ int main(int argc, char **argv)
     }
     if (read_config(&config) < 0)
         return EXIT_CONFIG;
+    descriptors_raise();
     status = control_new(sys_linux(), &config, STDOUT_FILENO, &control);
     if (status != 0)
         return status;

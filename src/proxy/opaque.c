@@ -63,7 +63,7 @@ static enum reason reason_of_app(struct conn *conn, enum reason reason)
 enum step_result begin_app_dial(struct conn *conn)
 {
     const struct direction_config *config = &conn->worker->proxy->config.inbound;
-    struct dial_options options = {.plaintext = true, .session = DIAL_OPAQUE, .timeout_ns = config->connect_timeout_ns,
+    struct dial_options options = {.plaintext = true, .session = DIAL_OPAQUE, .timeout_ns = config->connect_timeout_ns, .use = DESCRIPTOR_DIAL,
                                    .socket = config->connect_options};
 
     assert(!conn->forward);

@@ -40,7 +40,6 @@ struct proxy {
     _Atomic(bool) handed_over;         /* a successor accepts: the workers stop to */
     struct app_ports app_ports;
     _Atomic(uint32_t) in_flight[2];    /* requests, inbound and outbound */
-    _Atomic(uint64_t) accepts_refused; /* for want of descriptors or memory */
 };
 
 /*

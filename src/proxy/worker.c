@@ -12,54 +12,23 @@
 #include "proxy/request/pool.h"
 #include "proxy/request/request.h"
 
-enum {
-    ACCEPTS_PER_EVENT = 32,
-    WORKER_PAGES = 16 * 1024, /* 256 MiB of buffers for one worker, at most */
-};
-
-static const int64_t ACCEPT_PAUSE_NS = 100 * INT64_C(1000000);
+enum { WORKER_PAGES = 16 * 1024 }; /* 256 MiB of buffers for one worker, at most */
 
 /* A peer that takes not a byte of a response for so long holds a stream, and its buffers, for nothing. */
 static const int64_t STALL_NS = 300 * INT64_C(1000000000);
 
-static void listen_again(struct timer *timer);
-
-static void on_connection(struct watch *watch, unsigned what)
+static void take_connection(struct acceptor *acceptor, int fd, struct addr peer)
 {
-    struct listener *listener = CONTAINER_OF(watch, struct listener, watch);
-    struct worker *worker = listener->worker;
-    struct sys *sys = worker->proxy->sys;
+    struct listener *listener = CONTAINER_OF(acceptor, struct listener, acceptor);
 
-    for (int i = 0; i < ACCEPTS_PER_EVENT; i++) {
-        struct addr peer;
-        int fd = sys->ops->accept(sys, watch->fd, &peer);
-
-        if (fd >= 0) {
-            conn_accept(worker, listener->direction, fd, peer);
-            continue;
-        }
-        if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -ENOBUFS) {
-            /* The listener stays readable: look away for a moment instead of spinning. */
-            atomic_fetch_add_explicit(&worker->proxy->accepts_refused, 1, memory_order_relaxed);
-            log_limited(worker->proxy->log, LOG_WARN, "accept", "no descriptors left for new connections (%s): raise the limit of open files", strerror(-fd));
-            sys->ops->poll_remove(sys, worker->loop->poll, watch->fd);
-            timer_set(worker->loop, &listener->pause, worker->loop->now_ns + ACCEPT_PAUSE_NS);
-        }
-        if (fd != -ECONNABORTED && fd != -EINTR)
-            return;
-    }
+    conn_accept(listener->worker, listener->direction, fd, peer);
 }
 
-static void listen_again(struct timer *timer)
+static void say_shortage(struct acceptor *acceptor, int error)
 {
-    struct listener *listener = CONTAINER_OF(timer, struct listener, pause);
-    struct worker *worker = listener->worker;
+    struct worker *worker = CONTAINER_OF(acceptor, struct listener, acceptor)->worker;
 
-    if (listener->watch.fd < 0)
-        return;
-    if (worker->proxy->sys->ops->poll_add(worker->proxy->sys, worker->loop->poll, listener->watch.fd, SYS_SHARED,
-                                          &listener->watch) < 0)
-        timer_set(worker->loop, timer, worker->loop->now_ns + ACCEPT_PAUSE_NS);
+    log_limited(worker->proxy->log, LOG_WARN, "accept", "no descriptors left for new connections (%s): raise the limit of open files", strerror(error));
 }
 
 static int start_listener(struct worker *worker, const struct listening *listening)
@@ -68,24 +37,19 @@ static int start_listener(struct worker *worker, const struct listening *listeni
     struct listener *listener = &worker->listeners[worker->listener_count];
     int r;
 
-    *listener = (struct listener){.watch.fd = -1, .worker = worker, .direction = direction, .addr = listening->addr};
-    r = timer_init(worker->loop, &listener->pause, listen_again);
+    *listener = (struct listener){.worker = worker, .direction = direction, .addr = listening->addr};
+    r = acceptor_start(&listener->acceptor, worker->loop, listening->fd, DESCRIPTOR_ACCEPT, take_connection);
     if (r < 0)
         return r;
-    r = watch_start(worker->loop, &listener->watch, listening->fd, SYS_SHARED, on_connection);
-    if (r < 0)
-        timer_release(worker->loop, &listener->pause);
-    else
-        worker->listener_count++;
-    return r;
+    listener->acceptor.paused = say_shortage;
+    worker->listener_count++;
+    return 0;
 }
 
 static void stop_listeners(struct worker *worker)
 {
-    for (unsigned i = 0; i < worker->listener_count; i++) {
-        watch_stop(worker->loop, &worker->listeners[i].watch);
-        timer_release(worker->loop, &worker->listeners[i].pause);
-    }
+    for (unsigned i = 0; i < worker->listener_count; i++)
+        acceptor_stop(&worker->listeners[i].acceptor);
     worker->listener_count = 0;
     atomic_store_explicit(&worker->accepting, false, memory_order_release);
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/list.h"
+#include "event/acceptor.h"
 #include "event/thread.h"
 #include "mesh/direction.h"
 #include "mesh/metrics.h"
@@ -21,11 +22,10 @@ struct tls_context;
 struct worker;
 
 struct listener {
-    struct watch watch;
+    struct acceptor acceptor;
     struct worker *worker;
     enum direction direction;
     struct addr addr;
-    struct timer pause; /* set while descriptors have run out */
 };
 
 struct worker {

@@ -13,7 +13,7 @@ import pytest
 
 from lib.h2_frames import CONTINUATION, DATA, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame
 from lib.http import get
-from lib.mesh import ADMIN, INBOUND, OUTBOUND, PROXY_UID
+from lib.mesh import ADMIN, INBOUND, OUTBOUND
 from lib.netns import available
 from lib.scripted import Feed, server
 from proxy.test_pair import folder  # noqa: F401 (a fixture)
@@ -349,24 +349,6 @@ def test_http2_floods(road, folder):  # noqa: F811
     assert not survived
     grown = resident(road.proxied.proxy.pid) - before
     assert grown < 32 << 20 or sanitized(road.proxied.proxy.pid), grown
-
-
-def test_no_descriptors_left(road):
-    """While there are none it waits; when there are again it serves."""
-    road.go()
-    pid = road.proxied.proxy.pid
-    road.proxied.host.run(["prlimit", f"--pid={pid}", "--nofile=64:64"], uid=PROXY_UID)
-    crowd = [road.sender.connect(road.address, road.port) for _ in range(150)]
-    road.proxied.proxy.wait_line("no descriptors left")
-    for sock in crowd[:20]:
-        sock.sendall(b"GET / HTTP/1.1\r\n")
-    for sock in crowd:
-        sock.close()
-    # What could not ask the control plane meanwhile fails as discovery-unavailable until the client of it is back.
-    deadline = time.monotonic() + 30
-    while not road.send(b"GET /fine HTTP/1.1\r\nHost: web\r\n\r\n").startswith(b"HTTP/1.1 200"):
-        assert time.monotonic() < deadline, "it does not serve again"
-    assert road.proxied.proxy.running()
 
 
 def test_memory_in_a_crowd(road):

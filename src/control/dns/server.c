@@ -9,16 +9,17 @@
 #include "base/duration.h"
 #include "codec/dns.h"
 #include "control/dns/zone.h"
+#include "event/acceptor.h"
 
-enum { DATAGRAMS_PER_TURN = 64, ACCEPTS_PER_EVENT = 16, LENGTH = 2 };
+enum { DATAGRAMS_PER_TURN = 64, LENGTH = 2 };
 
-static const int64_t IDLE_NS = 10 * NS_PER_S, PAUSE_NS = 100 * NS_PER_MS;
+static const int64_t IDLE_NS = 10 * NS_PER_S;
 
 struct dns_server {
     struct controller *controller;
-    struct watch udp, tcp;
+    struct watch udp;
+    struct acceptor tcp;
     struct task more;    /* datagrams are left for the next round */
-    struct timer pause;  /* while descriptors have run out */
     struct list conns;   /* the one idle longest first */
     unsigned conn_count;
 };
@@ -248,8 +249,9 @@ static void end_longest_idle(struct dns_server *server)
     end(conn);
 }
 
-static void accept_one(struct dns_server *server, int fd)
+static void accept_one(struct acceptor *acceptor, int fd, struct addr peer)
 {
+    struct dns_server *server = CONTAINER_OF(acceptor, struct dns_server, tcp);
     struct loop *loop = loop_of(server);
     struct dns_conn *conn = calloc(1, sizeof(*conn));
 
@@ -273,37 +275,6 @@ static void accept_one(struct dns_server *server, int fd)
     }
 }
 
-static void on_connection(struct watch *watch, unsigned what)
-{
-    struct dns_server *server = CONTAINER_OF(watch, struct dns_server, tcp);
-    struct sys *sys = server->controller->sys;
-
-    for (int i = 0; i < ACCEPTS_PER_EVENT; i++) { /* a listener that has more is told again */
-        struct addr peer;
-        int fd = sys->ops->accept(sys, watch->fd, &peer);
-
-        if (fd >= 0) {
-            accept_one(server, fd);
-            continue;
-        }
-        if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -ENOBUFS) {
-            sys->ops->poll_remove(sys, loop_of(server)->poll, watch->fd);
-            timer_set(loop_of(server), &server->pause, loop_of(server)->now_ns + PAUSE_NS);
-        }
-        if (fd != -ECONNABORTED && fd != -EINTR)
-            return;
-    }
-}
-
-static void listen_again(struct timer *timer)
-{
-    struct dns_server *server = CONTAINER_OF(timer, struct dns_server, pause);
-    struct sys *sys = server->controller->sys;
-
-    if (sys->ops->poll_add(sys, loop_of(server)->poll, server->tcp.fd, SYS_SHARED, &server->tcp) < 0)
-        timer_set(loop_of(server), timer, loop_of(server)->now_ns + PAUSE_NS);
-}
-
 static int open_tcp(struct dns_server *server, struct addr addr)
 {
     struct sys *sys = server->controller->sys;
@@ -311,7 +282,7 @@ static int open_tcp(struct dns_server *server, struct addr addr)
 
     if (fd < 0)
         return fd;
-    r = watch_start(loop_of(server), &server->tcp, fd, SYS_SHARED, on_connection);
+    r = acceptor_start(&server->tcp, loop_of(server), fd, DESCRIPTOR_ESSENTIAL, accept_one);
     if (r < 0)
         sys->ops->close(sys, fd, false);
     return r;
@@ -327,12 +298,10 @@ int dns_server_new(struct controller *controller, struct addr addr, struct dns_s
     if (!server)
         return -ENOMEM;
     server->controller = controller;
-    server->udp.fd = server->tcp.fd = -1;
+    server->udp.fd = -1;
     list_init(&server->conns);
     task_init(&server->more, on_more);
-    r = timer_init(&controller->loop, &server->pause, listen_again);
-    if (r == 0)
-        r = open_udp(server, addr);
+    r = open_udp(server, addr);
     if (r == 0)
         r = open_tcp(server, addr);
     if (r < 0) {
@@ -350,8 +319,7 @@ void dns_server_free(struct dns_server *server)
     LIST_FOR_EACH (link, &server->conns)
         free_conn(CONTAINER_OF(link, struct dns_conn, link));
     watch_close(loop_of(server), &server->udp, false);
-    watch_close(loop_of(server), &server->tcp, false);
+    acceptor_close(&server->tcp);
     task_cancel(&server->more);
-    timer_release(loop_of(server), &server->pause);
     free(server);
 }

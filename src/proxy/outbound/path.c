@@ -270,6 +270,7 @@ static void dial_options(struct conn *conn, struct dial_options *ret_options)
         .endpoint = conn->forward->endpoint->info,
         .session = DIAL_OPAQUE,
         .timeout_ns = config->connect_timeout_ns,
+        .use = DESCRIPTOR_DIAL,
         .socket = config->connect_options,
         .tls = conn->worker->tls,
     };

@@ -231,6 +231,7 @@ static int connect_one(struct pool *pool)
         .plaintext = pool->plaintext,
         .session = pool->http2 ? DIAL_HTTP2 : DIAL_HTTP1,
         .timeout_ns = pool->config->connect_timeout_ns,
+        .use = DESCRIPTOR_DIAL,
         .socket = pool->config->connect_options,
         .tls = pool->worker->tls,
     };
