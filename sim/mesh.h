@@ -56,7 +56,7 @@ void mesh_start(struct mesh *mesh, bool without_controller);
 /* Lets everything come to rest, checks that nothing is held, and takes it down. */
 void mesh_end(struct mesh *mesh);
 
-/* Ends it at once and starts another in its place. */
+/* Ends it at once, where it has not ended, and starts another in its place. */
 void mesh_restart_proxy(struct mesh *mesh, struct pod *pod);
 
 /* The controller's view of the world as it should be now. */
@@ -68,6 +68,7 @@ void mesh_stop_controller(struct mesh *mesh);
 void mesh_disturbed(struct mesh *mesh, int64_t until_ns);
 void mesh_cut_controller(struct mesh *mesh, bool cut); /* from the client */
 
+/* Proxies of pods that have drained meanwhile are gone at its end. */
 void mesh_run(struct mesh *mesh, int64_t for_ns);
 /* The client asks the service; more may be set before it runs on. NULL when there were too many. */
 struct exchange *mesh_ask(struct mesh *mesh, enum exchange_kind kind, size_t size, uint16_t port);
