@@ -88,12 +88,20 @@ void mesh_cut_controller(struct mesh *mesh, bool cut)
 
 /* --- invariants --- */
 
+static void note_dial(struct dials *dials, int64_t now_ns)
+{
+    if (dials->count < MESH_DIALS_MAX)
+        dials->at_ns[dials->count++] = now_ns;
+}
+
 /* No endpoint that was withdrawn is dialled a second later, while the proxy could know. */
 static void on_dial(void *owner, struct process *from, struct addr to)
 {
     struct mesh *mesh = owner;
     int64_t now = mesh->world.now_ns;
 
+    if (from == mesh->client_proxy.process && to.port == 8080)
+        note_dial(&mesh->dials, now);
     if (from != mesh->client_proxy.process || mesh->cut_off || !mesh->controller.running)
         return;
     for (unsigned i = 0; i < mesh->pod_count; i++) {

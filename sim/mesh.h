@@ -11,7 +11,7 @@
 #include "sim/net.h"
 #include "sim/proxy.h"
 
-enum { MESH_PODS_MAX = 4, MESH_EXCHANGES_MAX = 400 };
+enum { MESH_PODS_MAX = 4, MESH_EXCHANGES_MAX = 400, MESH_DIALS_MAX = 256 };
 
 struct pod {
     struct mesh *mesh;
@@ -20,6 +20,12 @@ struct pod {
     struct sim_proxy proxy;
     bool meshed, listed;    /* listed: a part of the service, as the manifests say */
     int64_t withdrawn_ns;   /* when it ceased to be */
+};
+
+/* When the client's proxy began to connect to a pod's HTTP port. */
+struct dials {
+    int64_t at_ns[MESH_DIALS_MAX];
+    unsigned count;
 };
 
 struct mesh {
@@ -34,6 +40,7 @@ struct mesh {
     const char *policies;   /* manifests beside the pods'; "" */
     struct exchange exchanges[MESH_EXCHANGES_MAX];
     unsigned exchange_count;
+    struct dials dials;
     int64_t disturbed_ns;   /* until when the control plane was cut off, or stopped, or not to be heard */
     bool cut_off;           /* and still is */
 };
