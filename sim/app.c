@@ -360,6 +360,8 @@ void app_drop(struct app *app)
 
 /* --- clients --- */
 
+#define HALF_LINE "HELO you"
+
 static void ask(struct peer *peer)
 {
     const struct exchange *exchange = peer->exchange;
@@ -382,6 +384,12 @@ static void ask(struct peer *peer)
         peer->want_end = !exchange->hold;
         break;
     case EXCHANGE_GREETING:
+        break;
+    case EXCHANGE_HALF_LINE:
+        buffer_add_lit(&peer->out, HALF_LINE);
+        break;
+    case EXCHANGE_HALF_HEAD:
+        buffer_add_lit(&peer->out, "GET / HTTP/1.1\r\nhost: ");
         break;
     }
 }
@@ -458,6 +466,14 @@ static void look_at_greeting(struct peer *peer)
         conclude(peer, OUTCOME_BROKEN, "ended without a greeting");
 }
 
+static void look_at_half_line(struct peer *peer)
+{
+    if (peer->in.len >= sizeof(HALF_LINE) - 1)
+        conclude(peer, slice_eq(buffer_slice(&peer->in), SLICE_LIT(HALF_LINE)) ? OUTCOME_ANSWERED : OUTCOME_WRONG, NULL);
+    else if (peer->eof)
+        conclude(peer, OUTCOME_BROKEN, "ended early");
+}
+
 static void look_at_answer(struct peer *peer)
 {
     struct exchange *exchange = peer->exchange;
@@ -468,6 +484,8 @@ static void look_at_answer(struct peer *peer)
         look_at_echo(peer);
     else if (exchange->kind == EXCHANGE_GREETING)
         look_at_greeting(peer);
+    else if (exchange->kind == EXCHANGE_HALF_LINE)
+        look_at_half_line(peer);
     else
         look_at_response(peer);
 }

@@ -45,7 +45,14 @@ struct app {
     void *owner;
 };
 
-enum exchange_kind { EXCHANGE_GET, EXCHANGE_POST, EXCHANGE_BYTES, EXCHANGE_GREETING };
+enum exchange_kind {
+    EXCHANGE_GET,
+    EXCHANGE_POST,
+    EXCHANGE_BYTES,
+    EXCHANGE_GREETING,
+    EXCHANGE_HALF_LINE, /* a line without its end, which may yet be HTTP; answered when something comes back */
+    EXCHANGE_HALF_HEAD, /* HTTP without the end of its head; answered by a status */
+};
 enum outcome { OUTCOME_NONE, OUTCOME_ANSWERED, OUTCOME_BROKEN, OUTCOME_WRONG };
 
 struct exchange {

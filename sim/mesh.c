@@ -88,12 +88,20 @@ void mesh_cut_controller(struct mesh *mesh, bool cut)
 
 /* --- invariants --- */
 
+static void note_dial(struct dials *dials, int64_t now_ns)
+{
+    if (dials->count < MESH_DIALS_MAX)
+        dials->at_ns[dials->count++] = now_ns;
+}
+
 /* No endpoint that was withdrawn is dialled a second later, while the proxy could know. */
 static void on_dial(void *owner, struct process *from, struct addr to)
 {
     struct mesh *mesh = owner;
     int64_t now = mesh->world.now_ns;
 
+    if (from == mesh->client_proxy.process && to.port == 8080)
+        note_dial(&mesh->dials, now);
     if (from != mesh->client_proxy.process || mesh->cut_off || !mesh->controller.running)
         return;
     for (unsigned i = 0; i < mesh->pod_count; i++) {
@@ -147,7 +155,7 @@ static void check_proxy(struct mesh *mesh, struct sim_proxy *sim)
     const char *name = sim->process->host->name;
 
     check_loop(mesh, &sim->loop, name);
-    for (unsigned i = 0; i < sim->running; i++) {
+    for (unsigned i = 0; i < proxy->workers_running; i++) {
         const struct worker *worker = &proxy->workers[i];
 
         check_loop(mesh, worker->loop, name);
@@ -271,7 +279,8 @@ void mesh_restart_proxy(struct mesh *mesh, struct pod *pod)
     char name[32];
 
     snprintf(name, sizeof(name), "web-%u", (unsigned)(pod - mesh->pods));
-    sim_proxy_stop(&pod->proxy);
+    if (pod->proxy.process)
+        sim_proxy_stop(&pod->proxy);
     pod->proxy = (struct sim_proxy){0};
     if (!mesh->world.failure)
         start_proxy(mesh, &pod->proxy, pod->host, "shop", name, "web");
@@ -309,9 +318,19 @@ void mesh_end(struct mesh *mesh)
 
 /* --- exchanges --- */
 
+/* What the kernel does with a process that has ended: its ports refuse. */
+static void reap(struct mesh *mesh)
+{
+    for (unsigned i = 0; i < mesh->pod_count; i++)
+        if (mesh->pods[i].proxy.process && sim_proxy_ended(&mesh->pods[i].proxy))
+            sim_proxy_stop(&mesh->pods[i].proxy);
+}
+
 void mesh_run(struct mesh *mesh, int64_t for_ns)
 {
     world_run(&mesh->world, mesh->world.now_ns + for_ns);
+    if (!mesh->world.failure)
+        reap(mesh);
 }
 
 struct exchange *mesh_ask_at(struct mesh *mesh, enum exchange_kind kind, size_t size, const char *addr, uint16_t port)

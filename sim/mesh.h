@@ -11,7 +11,7 @@
 #include "sim/net.h"
 #include "sim/proxy.h"
 
-enum { MESH_PODS_MAX = 4, MESH_EXCHANGES_MAX = 400 };
+enum { MESH_PODS_MAX = 4, MESH_EXCHANGES_MAX = 400, MESH_DIALS_MAX = 256 };
 
 struct pod {
     struct mesh *mesh;
@@ -20,6 +20,12 @@ struct pod {
     struct sim_proxy proxy;
     bool meshed, listed;    /* listed: a part of the service, as the manifests say */
     int64_t withdrawn_ns;   /* when it ceased to be */
+};
+
+/* When the client's proxy began to connect to a pod's HTTP port. */
+struct dials {
+    int64_t at_ns[MESH_DIALS_MAX];
+    unsigned count;
 };
 
 struct mesh {
@@ -34,6 +40,7 @@ struct mesh {
     const char *policies;   /* manifests beside the pods'; "" */
     struct exchange exchanges[MESH_EXCHANGES_MAX];
     unsigned exchange_count;
+    struct dials dials;
     int64_t disturbed_ns;   /* until when the control plane was cut off, or stopped, or not to be heard */
     bool cut_off;           /* and still is */
 };
@@ -56,7 +63,7 @@ void mesh_start(struct mesh *mesh, bool without_controller);
 /* Lets everything come to rest, checks that nothing is held, and takes it down. */
 void mesh_end(struct mesh *mesh);
 
-/* Ends it at once and starts another in its place. */
+/* Ends it at once, where it has not ended, and starts another in its place. */
 void mesh_restart_proxy(struct mesh *mesh, struct pod *pod);
 
 /* The controller's view of the world as it should be now. */
@@ -68,6 +75,7 @@ void mesh_stop_controller(struct mesh *mesh);
 void mesh_disturbed(struct mesh *mesh, int64_t until_ns);
 void mesh_cut_controller(struct mesh *mesh, bool cut); /* from the client */
 
+/* Proxies of pods that have drained meanwhile are gone at its end. */
 void mesh_run(struct mesh *mesh, int64_t for_ns);
 /* The client asks the service; more may be set before it runs on. NULL when there were too many. */
 struct exchange *mesh_ask(struct mesh *mesh, enum exchange_kind kind, size_t size, uint16_t port);

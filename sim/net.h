@@ -48,5 +48,7 @@ void net_on_dial(struct net *net, net_dial_hook hook, void *owner);
 
 /* Sockets that are open (listeners too) in this process. */
 unsigned net_open(const struct process *process);
+/* Whether any process of the host accepts connections to this port. */
+bool net_listens(const struct host *host, uint16_t port);
 /* Whether this poll has something to tell. */
 bool net_poll_ready(const struct poll *poll);

@@ -93,6 +93,17 @@ static int sim_listen(struct sys *sys, struct addr addr, int backlog)
     return take_fd(process, sock);
 }
 
+bool net_listens(const struct host *host, uint16_t port)
+{
+    LIST_FOR_EACH (link, &host->world->net->all) {
+        const struct sock *sock = CONTAINER_OF(link, struct sock, all);
+
+        if (sock->state == SOCK_LISTENING && sock->host == host && sock->local.port == port)
+            return true;
+    }
+    return false;
+}
+
 static int sim_accept(struct sys *sys, int fd, struct addr *ret_peer)
 {
     struct process *process = process_of(sys);

@@ -6,6 +6,7 @@
 #include "base/duration.h"
 #include "net/resolver.h"
 #include "proxy/watch/control_metrics.h"
+#include "sim/net.h"
 #include "sim/tls_plain.h"
 
 #define MUST(what)                                                                              \
@@ -83,11 +84,34 @@ static void start_clients(struct sim_proxy *sim)
     MUST(streams_init(&sim->streams, proxy, &sim->loop, &sim->destination, &sim->policy) == 0);
 }
 
+/* As /proc/self/net/tcp tells it. */
+static int application_listens(struct proxy *proxy)
+{
+    const struct host *host = process_of(proxy->sys)->host;
+
+    for (unsigned port = 1; port <= UINT16_MAX; port++)
+        if (app_ports_have(&proxy->app_ports, (uint16_t)port) && net_listens(host, (uint16_t)port))
+            return 1;
+    return 0;
+}
+
 static void certify(struct sim_proxy *sim, const char *identity)
 {
     sim->credentials = plain_credentials_new(identity);
     MUST(tls_context_new(sim->proxy.sys, sim->credentials, &sim->tls) == 0);
     cell_publish(&sim->proxy.credentials, tls_credentials_ref(sim->credentials));
+}
+
+/* In a turn of the control thread's loop, as a signal is read. */
+static void told_to_end(struct task *task)
+{
+    shutdown_begin(&CONTAINER_OF(task, struct sim_proxy, told_to_end)->shutdown);
+}
+
+void sim_proxy_terminate(struct sim_proxy *sim)
+{
+    world_note(sim->process->host->world, "terminate %s", sim->process->host->name);
+    task_wake(&sim->loop, &sim->told_to_end);
 }
 
 void sim_proxy_start(struct sim_proxy *sim, struct host *host, const char *identity)
@@ -99,28 +123,27 @@ void sim_proxy_start(struct sim_proxy *sim, struct host *host, const char *ident
     read_config(sim, identity);
     MUST(proxy_init(&sim->proxy, STDOUT_FILENO) == 0 && loop_init(&sim->loop, sim->proxy.sys, CONTROL_PAGES) == 0);
     world_add_loop(host->world, &sim->turned, &sim->loop, "control");
+    MUST(shutdown_init(&sim->shutdown, &sim->proxy, &sim->loop, &sim->listeners, application_listens) == 0);
+    task_init(&sim->told_to_end, told_to_end);
     open_listener(sim, LISTENER_INBOUND, sim->proxy.config.inbound.listen[0]);
     open_listener(sim, LISTENER_OUTBOUND, sim->proxy.config.outbound.listen[0]);
     certify(sim, identity);
     start_clients(sim);
     streams_start(&sim->streams);
-    for (; sim->running < sim->proxy.config.workers; sim->running++)
-        MUST(worker_start(&sim->proxy.workers[sim->running], &sim->proxy, sim->running, &sim->listeners) == 0);
+    for (; sim->proxy.workers_running < sim->proxy.config.workers; sim->proxy.workers_running++)
+        MUST(worker_start(&sim->proxy.workers[sim->proxy.workers_running], &sim->proxy, sim->proxy.workers_running, &sim->listeners) == 0);
 }
 
-void sim_proxy_drain(struct sim_proxy *sim, enum drain_state state)
+bool sim_proxy_ended(const struct sim_proxy *sim)
 {
-    world_note(sim->process->host->world, "drain %s: %d", sim->process->host->name, (int)state);
-    atomic_store_explicit(&sim->proxy.drain, state, memory_order_release);
-    for (unsigned i = 0; i < sim->running; i++)
-        worker_wake_drain(&sim->proxy.workers[i]);
+    return sim->loop.stop;
 }
 
 unsigned sim_proxy_open(const struct sim_proxy *sim)
 {
     unsigned open = 0;
 
-    for (unsigned i = 0; i < sim->running; i++)
+    for (unsigned i = 0; i < sim->proxy.workers_running; i++)
         open += atomic_load_explicit(&sim->proxy.workers[i].open, memory_order_relaxed);
     return open;
 }
@@ -137,7 +160,7 @@ static void join_workers(struct sim_proxy *sim)
 {
     struct world *world = sim->process->host->world;
 
-    for (unsigned i = 0; i < sim->running; i++) {
+    for (unsigned i = 0; i < sim->proxy.workers_running; i++) {
         for (int turns = 0; is_turned(world, &sim->proxy.workers[i].thread.loop); turns++) {
             MUST(turns < 1000);
             world->failure = NULL; /* it ends, whatever else was found */
@@ -152,9 +175,11 @@ void sim_proxy_stop(struct sim_proxy *sim)
     struct proxy *proxy = &sim->proxy;
     const char *failure = sim->process->host->world->failure;
 
-    sim_proxy_drain(sim, DRAIN_NOW);
+    task_cancel(&sim->told_to_end);
+    shutdown_now(&sim->shutdown);
     join_workers(sim);
     sim->process->host->world->failure = failure;
+    shutdown_release(&sim->shutdown);
     listeners_close(&sim->listeners, proxy->sys);
     streams_release(&sim->streams);
     control_client_release(&sim->destination);
@@ -167,6 +192,5 @@ void sim_proxy_stop(struct sim_proxy *sim)
     tls_context_unref(sim->tls);
     tls_credentials_unref(sim->credentials);
     proxy_release(proxy);
-    sim->running = 0;
     sim->process = NULL;
 }

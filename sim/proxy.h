@@ -1,11 +1,12 @@
 /*
- * A whole proxy in the world: the code of src/proxy/ but for main.c, whose part is here: what it makes, in which order,
- * and how it drains. Its identity is given, not certified.
+ * A whole proxy in the world: the code of src/proxy/ but for control.c, whose part is here: what it makes, and in which
+ * order. How it ends is src/proxy/shutdown.c's. Its identity is given, not certified.
  */
 #pragma once
 
 #include "proxy/listeners.h"
 #include "proxy/proxy.h"
+#include "proxy/shutdown.h"
 #include "proxy/watch/control_client.h"
 #include "proxy/watch/streams.h"
 #include "proxy/worker.h"
@@ -25,7 +26,8 @@ struct sim_proxy {
     struct tls_credentials *credentials;
     struct tls_context *tls;
     struct listeners listeners;
-    unsigned running;
+    struct shutdown shutdown;
+    struct task told_to_end;
     char text[8192]; /* of the variables */
     size_t text_len;
     struct {
@@ -38,8 +40,10 @@ struct sim_proxy {
 void sim_proxy_set(struct sim_proxy *proxy, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* On the host, whose traffic is redirected from now on. `identity` names the workload. */
 void sim_proxy_start(struct sim_proxy *proxy, struct host *host, const char *identity);
-/* As on SIGTERM (DRAIN_GENTLY), and once the application listens no more (DRAIN_LAST). */
-void sim_proxy_drain(struct sim_proxy *proxy, enum drain_state state);
+/* As on SIGTERM: drains; told twice it ends at once. */
+void sim_proxy_terminate(struct sim_proxy *proxy);
+/* It has ended its loop by itself, as a process that has drained does; sim_proxy_stop() remains to be called. */
+bool sim_proxy_ended(const struct sim_proxy *proxy);
 unsigned sim_proxy_open(const struct sim_proxy *proxy);
-/* Ends it; the world runs until its threads have ended. Everything it holds must come back. */
+/* Ends it at once, where it has not ended; the world runs until its threads have. Everything it holds must come back. */
 void sim_proxy_stop(struct sim_proxy *proxy);

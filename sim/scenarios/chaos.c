@@ -112,7 +112,7 @@ static void disturb_proxy(struct mesh *mesh, struct pod *pod)
     if (pod->proxy.process && world_one_in(world, 3))
         mesh_restart_proxy(mesh, pod);
     else if (pod->proxy.process && world_one_in(world, 3))
-        sim_proxy_drain(&pod->proxy, DRAIN_GENTLY);
+        sim_proxy_terminate(&pod->proxy);
     else if (process)
         process->open_max = world_one_in(world, 2) ? 4096 : (unsigned)world_between(world, 5, 40);
 }
@@ -148,7 +148,7 @@ static void make_well(struct mesh *mesh)
     mesh_publish(mesh);
     for (unsigned i = 0; i < mesh->pod_count; i++) {
         app_behave(&mesh->pods[i].app, 8080, SERVE_HTTP);
-        if (mesh->pods[i].proxy.process)
+        if (mesh->pods[i].meshed)
             mesh_restart_proxy(mesh, &mesh->pods[i]);
         mesh_list(mesh, i, true);
     }

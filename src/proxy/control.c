@@ -207,11 +207,16 @@ static int get_listeners(struct control *control)
     return r;
 }
 
+static int application_listens(struct proxy *proxy)
+{
+    return app_ports_listening(&proxy->app_ports, app_ports_proc);
+}
+
 int control_start(struct control *control)
 {
     static const int numbers[] = {SIGTERM, SIGINT, 0};
     struct proxy *proxy = &control->proxy;
-    int r = shutdown_init(&control->shutdown, proxy, &control->loop, &control->listeners);
+    int r = shutdown_init(&control->shutdown, proxy, &control->loop, &control->listeners, application_listens);
 
     takeover_init(&control->takeover, proxy, &control->loop, &control->listeners, &takeover_events, control);
     if (r == 0 && get_listeners(control) < 0)

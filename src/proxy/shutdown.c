@@ -47,7 +47,7 @@ static void call_last(struct timer *timer)
 /* Where the kernel does not tell who listens, what is open is all that is waited for. */
 static bool application_lives(struct shutdown *shutdown)
 {
-    int r = app_ports_listening(&shutdown->proxy->app_ports, app_ports_proc);
+    int r = shutdown->application_listens(shutdown->proxy);
 
     if (r < 0 && !shutdown->unknown)
         log_line(shutdown->proxy->log, LOG_WARN, "shutdown",
@@ -123,9 +123,10 @@ void shutdown_hand_over(struct shutdown *shutdown)
         worker_wake_drain(&shutdown->proxy->workers[i]);
 }
 
-int shutdown_init(struct shutdown *shutdown, struct proxy *proxy, struct loop *loop, struct listeners *listeners)
+int shutdown_init(struct shutdown *shutdown, struct proxy *proxy, struct loop *loop, struct listeners *listeners,
+                  int (*application_listens)(struct proxy *proxy))
 {
-    *shutdown = (struct shutdown){.proxy = proxy, .loop = loop, .listeners = listeners};
+    *shutdown = (struct shutdown){.proxy = proxy, .loop = loop, .listeners = listeners, .application_listens = application_listens};
     if (timer_init(loop, &shutdown->grace, grace_over) < 0 || timer_init(loop, &shutdown->last_call, call_last) < 0 ||
         timer_init(loop, &shutdown->look, look) < 0)
         return -ENOMEM;

@@ -20,12 +20,18 @@ struct shutdown {
     struct proxy *proxy;
     struct loop *loop;
     struct listeners *listeners;
+    int (*application_listens)(struct proxy *proxy);
     struct timer grace, last_call, look;
     bool told;     /* by a signal or by the admin port */
     bool unknown;  /* nobody can tell who listens; said once */
 };
 
-int shutdown_init(struct shutdown *shutdown, struct proxy *proxy, struct loop *loop, struct listeners *listeners);
+/*
+ * `application_listens` tells whether anybody listens on one of proxy->app_ports: 1, 0, or a negative errno when that cannot be
+ * known. Asked again and again while the proxy drains.
+ */
+int shutdown_init(struct shutdown *shutdown, struct proxy *proxy, struct loop *loop, struct listeners *listeners,
+                  int (*application_listens)(struct proxy *proxy));
 void shutdown_release(struct shutdown *shutdown);
 /* To drain; the second time, to end at once. */
 void shutdown_begin(struct shutdown *shutdown);
