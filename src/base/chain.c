@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/mutation.h"
+
 void page_pool_init(struct page_pool *pool, size_t keep, size_t max_pages)
 {
     *pool = (struct page_pool){.keep = keep, .max_pages = max_pages};
@@ -64,6 +66,17 @@ void page_return(struct page_pool *pool, struct page *page)
 void chain_init(struct chain *chain, struct page_pool *pool)
 {
     *chain = (struct chain){.pool = pool};
+}
+
+size_t chain_quota(const struct chain *chain, size_t most)
+{
+    const struct page_pool *pool = chain->pool;
+    size_t half = pool->max_pages / 2, over = pool->lent > half ? pool->lent - half : 0, quota;
+
+    if (!over || mutation("chains-take-all-pages"))
+        return most;
+    quota = over < half ? most - most * over / half : 0;
+    return quota > LIMIT_BUFFER_PAGE ? quota : LIMIT_BUFFER_PAGE;
 }
 
 void chain_clear(struct chain *chain)

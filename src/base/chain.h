@@ -53,6 +53,11 @@ struct chain {
 void chain_init(struct chain *chain, struct page_pool *pool);
 /* Returns all pages; the chain is empty and may be used on. */
 void chain_clear(struct chain *chain);
+/*
+ * How many bytes may wait in the chain now: `most` until half of the pool's pages are lent, then in proportion less, and
+ * a page at least. Thus many chains that nobody drains leave pages for those that are drained.
+ */
+size_t chain_quota(const struct chain *chain, size_t most);
 static inline bool chain_empty(const struct chain *chain) { return chain->len == 0; }
 
 /*

@@ -223,6 +223,28 @@ static size_t check_chain(const struct chain *chain, unsigned char first)
     return len;
 }
 
+static void chain_quotas(void **state)
+{
+    enum { MOST = 4 * LIMIT_BUFFER_PAGE, PAGES = 256, CHAINS = 80 };
+    struct page_pool pool;
+    struct chain chains[CHAINS];
+    char bytes[1024] = {0};
+
+    page_pool_init(&pool, 0, PAGES);
+    for (unsigned i = 0; i < CHAINS; i++) { /* each as full as it may be, none drained */
+        chain_init(&chains[i], &pool);
+        while (chains[i].len < chain_quota(&chains[i], MOST))
+            assert_int_equal(chain_add(&chains[i], slice_of(bytes, sizeof(bytes))), 0);
+        assert_true(i >= PAGES / 2 / 4 || chains[i].len == MOST);
+    }
+    assert_int_equal(chains[CHAINS - 1].len, LIMIT_BUFFER_PAGE);
+    assert_true(pool.lent < PAGES);
+    for (unsigned i = 0; i < CHAINS; i++)
+        chain_clear(&chains[i]);
+    assert_int_equal(chain_quota(&chains[0], MOST), MOST);
+    page_pool_release(&pool);
+}
+
 static void chain_fifo(void **state)
 {
     static char bytes[3 * LIMIT_BUFFER_PAGE];
@@ -608,7 +630,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arena_memory),      cmocka_unit_test(arena_limit),   cmocka_unit_test(arena_cleanups),
         cmocka_unit_test(arena_no_memory),   cmocka_unit_test(buffer_bytes),  cmocka_unit_test(buffer_limit),
-        cmocka_unit_test(buffer_no_memory),  cmocka_unit_test(chain_fifo),    cmocka_unit_test(chain_limits),
+        cmocka_unit_test(buffer_no_memory),  cmocka_unit_test(chain_quotas), cmocka_unit_test(chain_fifo),    cmocka_unit_test(chain_limits),
         cmocka_unit_test(chain_unused_room), cmocka_unit_test(chain_pages),   cmocka_unit_test(chain_spaces),
         cmocka_unit_test(lists),             cmocka_unit_test(maps),          cmocka_unit_test(map_no_memory),
         cmocka_unit_test(map_hash),          cmocka_unit_test(heap_order),    cmocka_unit_test(heap_random),

@@ -73,7 +73,7 @@ void h2_keep(struct h2_stream *stream, size_t n)
 size_t h2_sendable(const struct h2_stream *stream)
 {
     const struct h2_conn *conn = stream->conn;
-    size_t most = conn->out->len < LIMIT_CONN_OUT ? LIMIT_CONN_OUT - conn->out->len : 0;
+    size_t quota = chain_quota(conn->out, LIMIT_CONN_OUT), most = conn->out->len < quota ? quota - conn->out->len : 0;
     int32_t window = stream->send_window < conn->send_window ? stream->send_window : conn->send_window;
 
     if (mutation("windows-ignored"))
@@ -99,7 +99,8 @@ void h2_flow_wake(struct h2_conn *conn)
 
     list_init(&now);
     list_splice(&now, &conn->waiting);
-    while (!list_empty(&now) && conn->send_window > 0 && conn->out->len < LIMIT_CONN_OUT && !conn->failed)
+    while (!list_empty(&now) && conn->send_window > 0 && conn->out->len < chain_quota(conn->out, LIMIT_CONN_OUT) &&
+           !conn->failed)
         wake(CONTAINER_OF(now.next, struct h2_stream, waiting));
     /* Who was not called keeps its place in front of those that wait anew. */
     list_splice(&now, &conn->waiting);

@@ -289,7 +289,7 @@ static void end_sending(struct http1_conn *conn)
 
 static size_t room_for(const struct http1_conn *conn, size_t len)
 {
-    size_t room = conn->out.len < LIMIT_CONN_OUT ? LIMIT_CONN_OUT - conn->out.len : 0;
+    size_t quota = chain_quota(&conn->out, LIMIT_CONN_OUT), room = conn->out.len < quota ? quota - conn->out.len : 0;
 
     return len < room ? len : room;
 }

@@ -27,9 +27,9 @@ void forward_release(struct forward *forward)
  * One read, over as many pages as the stream has filled lately: a system call costs the kernel's bookkeeping and often
  * an acknowledgement, so what comes in bulk is taken in few of them.
  */
-static ssize_t read_once(struct forward_half *half)
+static ssize_t read_once(struct forward_half *half, size_t left)
 {
-    size_t want = (size_t)LIMIT_BUFFER_PAGE << half->ahead, left = LIMIT_FORWARD_AHEAD - half->bytes.len;
+    size_t want = (size_t)LIMIT_BUFFER_PAGE << half->ahead;
     struct chain_space space;
     ssize_t n;
 
@@ -50,8 +50,10 @@ static ssize_t read_once(struct forward_half *half)
  */
 static int fill(struct forward_half *half)
 {
-    while (!half->eof && half->bytes.len < LIMIT_FORWARD_AHEAD) {
-        ssize_t n = read_once(half);
+    size_t quota;
+
+    while (!half->eof && half->bytes.len < (quota = chain_quota(&half->bytes, LIMIT_FORWARD_AHEAD))) {
+        ssize_t n = read_once(half, quota - half->bytes.len);
 
         if (n == -ENOMEM && !chain_empty(&half->bytes))
             return 0; /* what is here goes first; its pages come back */

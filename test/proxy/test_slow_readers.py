@@ -22,11 +22,11 @@ pytestmark = pytest.mark.skipif(not available(), reason="making network namespac
 # HTTP/1 on 8080, HTTP/2 on 8081; /big is far more than every buffer on the way together.
 NGINX = """
 daemon off; worker_processes 1; pid {dir}/nginx.pid; error_log stderr crit;
-events {{ worker_connections 2048; }}
+events {{ worker_connections 4096; }}
 http {{
   access_log off; client_body_temp_path {dir}; proxy_temp_path {dir}; fastcgi_temp_path {dir}; uwsgi_temp_path {dir};
   scgi_temp_path {dir}; keepalive_requests 100000; http2_max_concurrent_streams 1000; send_timeout 600s;
-  server {{ listen 8080; listen 8081 http2; root {dir}/files; }}
+  server {{ listen 8080 sndbuf=16k; listen 8081 http2; root {dir}/files; }}
 }}
 """
 BIG = 256 << 20
@@ -51,6 +51,7 @@ while True:
 """
 WINDOW = 65535  # of a stream between the proxies: LIMIT_H2_STREAM_WINDOW
 SLOW = 48       # three times as many as fill a connection window of 1 MiB
+CROWD = 1200    # twice as many as a worker keeps a window for (LIMIT_H2_KEPT), and more than fill its pages
 INITIAL_WINDOW = 4
 
 
@@ -155,6 +156,21 @@ def test_answers_that_nobody_reads(shared, slow):
             fine(shared)
         grown = [now - then for now, then in zip(memory(shared), before)]
     assert max(grown) < MOST or sanitized(shared.client.proxy.pid), grown
+    gone(shared)
+
+
+def test_a_crowd_that_stops(shared):
+    """More than there are buffers for: each gets less, the slowest are given up, others are served."""
+    before = memory(shared)
+    with contextlib.ExitStack() as stack:
+        for _ in range(CROWD):
+            sock = narrow(stack.enter_context(shared.connect(80)))
+            sock.sendall(b"GET /big HTTP/1.1\r\nHost: web\r\n\r\n")
+        until(lambda: in_flight(shared.client) < CROWD - 100, lambda: connections(shared.client)[-1000:], 60)
+        for _ in range(3):
+            fine(shared)
+        grown = [now - then for now, then in zip(memory(shared), before)]
+    assert max(grown) < 256 << 20 or sanitized(shared.client.proxy.pid), grown
     gone(shared)
 
 
