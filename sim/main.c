@@ -30,15 +30,15 @@ static struct mesh *mesh; /* large; one run at a time */
 
 /* For when an assertion or a sanitizer ends the process. */
 static struct {
-    const char *scenario;
+    const char *scenario, *program;
     uint64_t seed;
 } running;
 
 static void tell_which(int number)
 {
     char text[256];
-    int len = snprintf(text, sizeof(text), "FAILED scenario %s, seed %llu: the program ended\n  again: sim/run --scenario %s --seed %llu --trace\n",
-                       running.scenario, (unsigned long long)running.seed, running.scenario, (unsigned long long)running.seed);
+    int len = snprintf(text, sizeof(text), "FAILED scenario %s, seed %llu: the program ended\n  again: %s --scenario %s --seed %llu --trace\n",
+                       running.scenario, (unsigned long long)running.seed, running.program, running.scenario, (unsigned long long)running.seed);
 
     (void)!write(STDERR_FILENO, text, (size_t)len);
     signal(number, SIG_DFL);
@@ -57,8 +57,8 @@ static struct result run_one(const struct scenario *scenario, uint64_t seed, con
     fflush(stdout);
     result = (struct result){mesh->world.trace, mesh->world.turns, mesh->world.failure};
     if (result.failed)
-        printf("FAILED scenario %s, seed %llu: %s: %s\n  again: sim/run --scenario %s --seed %llu --trace\n", scenario->name,
-               (unsigned long long)seed, mesh->world.failure, mesh->world.failure_text, scenario->name, (unsigned long long)seed);
+        printf("FAILED scenario %s, seed %llu: %s: %s\n  again: %s --scenario %s --seed %llu --trace\n", scenario->name,
+               (unsigned long long)seed, mesh->world.failure, mesh->world.failure_text, running.program, scenario->name, (unsigned long long)seed);
     return result;
 }
 
@@ -116,6 +116,7 @@ int main(int argc, char **argv)
             printf("%-12s %s\n", scenarios[i]->name, scenarios[i]->about);
         return 0;
     }
+    running.program = argv[0];
     signal(SIGABRT, tell_which);
     mesh = calloc(1, sizeof(*mesh));
     if (!mesh || read_options(argc, argv, &options) < 0) {

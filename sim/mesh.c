@@ -313,6 +313,7 @@ void mesh_end(struct mesh *mesh)
         app_stop(&mesh->pods[i].app);
     app_stop(&mesh->client);
     sim_controller_stop(&mesh->controller);
+    identity_release(&mesh->world);
     world_release(&mesh->world);
 }
 

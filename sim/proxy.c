@@ -7,7 +7,6 @@
 #include "net/resolver.h"
 #include "proxy/watch/control_metrics.h"
 #include "sim/net.h"
-#include "sim/tls_plain.h"
 
 #define MUST(what)                                                                              \
     do {                                                                                        \
@@ -95,11 +94,22 @@ static int application_listens(struct proxy *proxy)
     return 0;
 }
 
-static void certify(struct sim_proxy *sim, const char *identity)
+/* As certifier.c publishes them. */
+static void certify(struct sim_proxy *sim, const char *identity, int64_t lifetime_ns, enum issuer issuer)
 {
-    sim->credentials = plain_credentials_new(identity);
+    tls_context_unref(sim->tls);
+    tls_credentials_unref(sim->credentials);
+    sim->credentials = identity_issue(sim->process->host->world, identity, lifetime_ns, issuer);
     MUST(tls_context_new(sim->proxy.sys, sim->credentials, &sim->tls) == 0);
     cell_publish(&sim->proxy.credentials, tls_credentials_ref(sim->credentials));
+}
+
+void sim_proxy_certify(struct sim_proxy *sim, const char *identity, int64_t lifetime_ns, enum issuer issuer)
+{
+    world_note(sim->process->host->world, "certify %s as %s", sim->process->host->name, identity);
+    certify(sim, identity, lifetime_ns, issuer);
+    control_client_renew(&sim->destination);
+    control_client_renew(&sim->policy);
 }
 
 /* In a turn of the control thread's loop, as a signal is read. */
@@ -127,7 +137,8 @@ void sim_proxy_start(struct sim_proxy *sim, struct host *host, const char *ident
     task_init(&sim->told_to_end, told_to_end);
     open_listener(sim, LISTENER_INBOUND, sim->proxy.config.inbound.listen[0]);
     open_listener(sim, LISTENER_OUTBOUND, sim->proxy.config.outbound.listen[0]);
-    certify(sim, identity);
+    snprintf(sim->identity, sizeof(sim->identity), "%s", identity);
+    certify(sim, identity, 86400 * NS_PER_S, ISSUER_OF_MESH);
     start_clients(sim);
     streams_start(&sim->streams);
     for (; sim->proxy.workers_running < sim->proxy.config.workers; sim->proxy.workers_running++)

@@ -10,6 +10,7 @@
 #include "proxy/watch/control_client.h"
 #include "proxy/watch/streams.h"
 #include "proxy/worker.h"
+#include "sim/identity.h"
 #include "sim/world.h"
 
 enum { PROXY_VARIABLES_MAX = 40 };
@@ -28,6 +29,7 @@ struct sim_proxy {
     struct listeners listeners;
     struct shutdown shutdown;
     struct task told_to_end;
+    char identity[256];
     char text[8192]; /* of the variables */
     size_t text_len;
     struct {
@@ -40,6 +42,8 @@ struct sim_proxy {
 void sim_proxy_set(struct sim_proxy *proxy, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* On the host, whose traffic is redirected from now on. `identity` names the workload. */
 void sim_proxy_start(struct sim_proxy *proxy, struct host *host, const char *identity);
+/* A new certificate, as when the old one was renewed; sim_proxy_start() has got the first. */
+void sim_proxy_certify(struct sim_proxy *proxy, const char *identity, int64_t lifetime_ns, enum issuer issuer);
 /* As on SIGTERM: drains; told twice it ends at once. */
 void sim_proxy_terminate(struct sim_proxy *proxy);
 /* It has ended its loop by itself, as a process that has drained does; sim_proxy_stop() remains to be called. */

@@ -64,6 +64,7 @@ struct world {
     bool tracing;     /* print it too */
     struct net *net;
     struct name *names; /* what the resolvers know: resolver.c */
+    struct identities *identities; /* who issues certificates: identity.c */
     const char *failure; /* what was violated; NULL while all is well */
     char failure_text[1024];
     void (*look)(struct world *world); /* after each step, for invariants; may be NULL */

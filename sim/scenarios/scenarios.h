@@ -5,4 +5,4 @@
 #include "sim/mesh.h"
 
 extern const struct scenario scenario_requests, scenario_discovery, scenario_drain, scenario_greeting, scenario_policy,
-    scenario_times, scenario_bounds, scenario_chaos;
+    scenario_times, scenario_bounds, scenario_chaos, scenario_identity;

@@ -100,7 +100,7 @@ bool endpoint_failed(struct endpoint *endpoint, int error, const struct backoff_
     atomic_store_explicit(&endpoint->last_error, error, memory_order_relaxed);
     if (health > 0 || mutation("refusing-endpoint-not-ejected"))
         return false; /* ejected already; this attempt was under way at that time */
-    until = after(now_ns, backoff_delay(backoff, failures, rng));
+    until = mutation("no-backoff-between-connects") ? after(now_ns, 1) : after(now_ns, backoff_delay(backoff, failures, rng));
     if (!atomic_compare_exchange_strong(&endpoint->health, &health, until))
         return false;
     atomic_store_explicit(&endpoint->failures, failures, memory_order_relaxed);

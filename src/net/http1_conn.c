@@ -195,7 +195,7 @@ static int64_t next_deadline(const struct http1_conn *conn)
     if (http1_is_discarding(conn))
         return conn->since_ns + DISCARD_NS;
     if (conn->head_begun)
-        return conn->head_timeout_ns ? conn->since_ns + conn->head_timeout_ns : INT64_MAX;
+        return conn->head_timeout_ns && !mutation("heads-without-end") ? conn->since_ns + conn->head_timeout_ns : INT64_MAX;
     return conn->idle_timeout_ns ? conn->since_ns + conn->idle_timeout_ns : INT64_MAX;
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/duration.h"
 #include "base/limits.h"
+#include "base/mutation.h"
 #include "net/http2_internal.h"
 
 enum { READS_PER_TURN = 4 };
@@ -355,11 +356,13 @@ void http2_drain(struct http2_conn *conn)
     if (conn->is_server && conn->drain == HTTP2_DRAIN_NO) {
         conn->drain = HTTP2_DRAIN_NOTICE;
         conn->drain_ns = conn->loop->now_ns;
-        (void)h2_goaway_notice(&conn->h2);
+        if (!mutation("goaway-not-sent"))
+            (void)h2_goaway_notice(&conn->h2);
         (void)h2_ping(&conn->h2, (uint64_t)conn->drain_ns);
     } else {
         conn->drain = HTTP2_DRAIN_LAST;
-        (void)h2_goaway(&conn->h2, H2_NO_ERROR);
+        if (!mutation("goaway-not-sent"))
+            (void)h2_goaway(&conn->h2, H2_NO_ERROR);
     }
     http2_wake_flush(conn);
     task_wake(conn->loop, &conn->run);

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/duration.h"
+#include "base/mutation.h"
 #include "event/log.h"
 #include "proxy/listeners.h"
 #include "proxy/worker.h"
@@ -67,14 +68,14 @@ static unsigned count_open(struct shutdown *shutdown, bool *ret_accepting)
         *ret_accepting |= atomic_load_explicit(&worker->accepting, memory_order_acquire);
         open += atomic_load_explicit(&worker->open, memory_order_relaxed);
     }
-    return open;
+    return mutation("drain-ignores-open-connections") ? 0 : open;
 }
 
 static void look(struct timer *timer)
 {
     struct shutdown *shutdown = CONTAINER_OF(timer, struct shutdown, look);
     bool handed_over = atomic_load_explicit(&shutdown->proxy->handed_over, memory_order_relaxed), accepting;
-    bool lives = application_lives(shutdown);
+    bool lives = application_lives(shutdown) && !mutation("drain-ignores-the-application");
     unsigned open = count_open(shutdown, &accepting);
 
     if (handed_over && !accepting)

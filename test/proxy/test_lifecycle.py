@@ -14,6 +14,7 @@ from lib.http import get
 from lib.mesh import ADMIN, INBOUND
 from proxy.test_pair import echo_server, folder, nginx  # noqa: F401 (a fixture)
 
+DATA, GOAWAY = 0, 7
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 
 
@@ -237,3 +238,36 @@ def test_open_bytes_are_waited_for(pair):
         assert pair.client.proxy.running()
     assert pair.client.proxy.process.wait(10) == 0
     app.stop()
+
+
+class Frames:
+    """What an HTTP/2 connection says, frame by frame."""
+
+    def __init__(self, sock):
+        self.sock, self.buffer = sock, b""
+        sock.settimeout(10)
+
+    def next(self, wanted):
+        """The payload of the next frame of this kind."""
+        while True:
+            while len(self.buffer) < 9 or len(self.buffer) < 9 + int.from_bytes(self.buffer[:3], "big"):
+                more = self.sock.recv(65536)
+                assert more, f"closed before a frame of kind {wanted}"
+                self.buffer += more
+            end = 9 + int.from_bytes(self.buffer[:3], "big")
+            kind, payload, self.buffer = self.buffer[3], self.buffer[9:end], self.buffer[end:]
+            if kind == wanted:
+                return payload
+
+
+def test_http2_is_told_in_two_steps(pair):
+    """First that there will be an end, then which streams are answered: what is on its way between them is not lost."""
+    pair.service(port=82, target=8082)
+    pair.web.start_app([pair.web.binaries["http-echo"], "0.0.0.0:8082"], port=8082)
+    pair.start()
+    with pair.client.host.connect("10.99.0.1", 82) as sock:
+        sock.sendall(PREFACE + http2_get("/bytes/9999999"))  # under way for as long as nobody opens the window
+        frames = Frames(sock)
+        frames.next(DATA)
+        tell(pair.client.proxy, signal.SIGTERM)
+        assert [int.from_bytes(frames.next(GOAWAY)[:4], "big") for _ in range(2)] == [2**31 - 1, 1]

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "codec/client_hello.h"
+#include "base/mutation.h"
 #include "mesh/route.h"
 #include "proxy/detect.h"
 #include "proxy/opaque.h"
@@ -160,6 +161,8 @@ static enum step_result detect_session(struct walker *walker, enum why why)
         return STEP_FAIL;
     if (why == WHY_START) {
         conn->detect_until_ns = conn->since_ns + conn->worker->proxy->config.outbound.detect_timeout_ns;
+        if (mutation("detection-without-end"))
+            conn->detect_until_ns = INT64_MAX;
         conn_deadline(conn, server_first_look_at(conn, conn->detect_until_ns));
     }
     r = peek_more(conn, LIMIT_HTTP_START_LINE);

@@ -5,6 +5,7 @@
 
 #include "api/identity.h"
 #include "base/duration.h"
+#include "base/mutation.h"
 #include "event/log.h"
 #include "proxy/watch/control_metrics.h"
 #include "proxy/watch/identity_files.h"
@@ -145,16 +146,21 @@ int certifier_init(struct certifier *certifier, struct proxy *proxy, struct loop
 
 /* --- certifying --- */
 
+int64_t certifier_refresh_in(int64_t left_ns, int64_t min_ns, int64_t max_ns)
+{
+    int64_t in = left_ns / 10 * 7;
+
+    if (in < min_ns)
+        in = min_ns;
+    return in > max_ns || mutation("certificate-never-renewed") ? max_ns : in;
+}
+
 static void next_refresh(struct certifier *certifier)
 {
     const struct config *config = &certifier->proxy->config;
     int64_t left = certifier->expires_wall_ns - wall(certifier);
-    int64_t in = left / 10 * 7;
+    int64_t in = certifier_refresh_in(left, config->identity_min_refresh_ns, config->identity_max_refresh_ns);
 
-    if (in < config->identity_min_refresh_ns)
-        in = config->identity_min_refresh_ns;
-    if (in > config->identity_max_refresh_ns)
-        in = config->identity_max_refresh_ns;
     timer_set(certifier->loop, &certifier->refresh, certifier->loop->now_ns + in);
 }
 

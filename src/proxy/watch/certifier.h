@@ -52,3 +52,6 @@ int certifier_init(struct certifier *certifier, struct proxy *proxy, struct loop
 int certifier_start(struct certifier *certifier, struct control_client *client, void (*on_certified)(struct certifier *),
                    void *owner);
 void certifier_release(struct certifier *certifier);
+
+/* How long after it came a certificate that is valid for `left_ns` is renewed: 70 % of that, from `min_ns` to `max_ns`. */
+int64_t certifier_refresh_in(int64_t left_ns, int64_t min_ns, int64_t max_ns);

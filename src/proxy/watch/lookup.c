@@ -1,4 +1,5 @@
 #include "proxy/watch/lookup.h"
+#include "base/mutation.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -121,7 +122,7 @@ void lookup_put(struct lookup *lookup)
     if (!lookup)
         return;
     assert(lookup->users > 0);
-    if (--lookup->users == 0)
+    if (--lookup->users == 0 && !mutation("unused-destinations-kept"))
         timer_set(lookup->table->loop, &lookup->idle, lookup->table->loop->now_ns + lookup->table->idle_ns);
 }
 
