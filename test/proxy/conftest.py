@@ -1,5 +1,7 @@
 """A pair of pods on a network: `client` and `web`, each with a proxy, under a control plane that the test scripts."""
 
+import ssl
+
 import pytest
 
 from lib.scripted import Feed, ScriptedControl, add, service_policy, weighted
@@ -43,3 +45,29 @@ def pair(network, pod):
     pair = Pair(network, pod)
     yield pair
     pair.control.stop()
+
+
+@pytest.fixture
+def meshed_peer(pair, network, tmp_path):
+    """A pair of which only the server's proxy runs; tls(port, alpn) -> a connection to it of the client's identity, but no proxy."""
+    pair.control.start([pair.web.host])
+    pair.web.redirect()
+    pair.web.start_proxy(pair.control.env("web"))
+    pair.sender, open_ones = network.host("peer"), []
+    anchors, chain = tmp_path / "ca.pem", tmp_path / "client.pem"
+    anchors.write_text(pair.control.authority.pem)
+    pair.control.authority.workload(chain, pair.client_identity)
+
+    def tls(port, *alpn):
+        context = ssl.create_default_context(cafile=anchors)
+        context.load_cert_chain(chain)
+        if alpn:
+            context.set_alpn_protocols(alpn)
+        sock = context.wrap_socket(pair.sender.connect(pair.web.host.ip4, port, 20), server_hostname=pair.identity)
+        open_ones.append(sock)
+        return sock
+
+    pair.tls = tls
+    yield pair
+    for sock in open_ones:
+        sock.close()

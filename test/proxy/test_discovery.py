@@ -72,3 +72,14 @@ def test_ports_that_require_an_identity(pair, network, name):
     for port, status in ((8080, "403"), (8081, "200")):
         assert stranger.run(["curl", "-sS", "--max-time", "20", "-o", "/dev/null", "-w", "%{http_code}",
                              f"http://{pair.web.host.ip4}:{port}/"]).stdout == status
+
+
+def test_profile_networks(pair):
+    """An address outside them has no profile and is asked for none; its policy is asked for all the same."""
+    path = pair.service(meshed=False)
+    pair.control.profiles["10.99.0.1:80"] = Feed(profile(opaque_protocol=True))
+    pair.web.start_app([sys.executable, APPS, "http", 8080], port=8080, uid=0, name="http")
+    pair.start(web=False, LINKERD2_PROXY_DESTINATION_PROFILE_NETWORKS="10.98.0.0/16")
+    assert json.loads(pair.curl().stdout)["headers"], "HTTP, although the profile would say opaque"
+    asked = {rpc for rpc, key in pair.control.asked if "10.99.0.1:80" in str(key)}
+    assert asked and "GetProfile" not in asked, (asked, path)

@@ -1,8 +1,6 @@
 """HTTP/2 that a proxy hands to an application as HTTP/1: from a peer of the mesh that says l5d-orig-proto and lies in all
 the ways that would read differently there. Nothing of it reaches the application, and other streams go on."""
 
-import ssl
-
 import pytest
 
 from lib.h2_frames import CONTINUATION, DATA, END, END_HEADERS, END_STREAM, HEADERS, RawH2, block, frame
@@ -77,29 +75,11 @@ HEADS = {  # no stream of these may reach the application
 
 
 @pytest.fixture
-def peer(pair, network, tmp_path):
+def peer(meshed_peer):
     """connect() -> a connection of a workload of the mesh to the server's proxy, HTTP/2 over TLS."""
-    pair.control.start([pair.web.host])
-    pair.app = recorder(pair.web)
-    pair.web.redirect()
-    pair.web.start_proxy(pair.control.env("web"))
-    pair.sender = network.host("peer")
-    anchors, chain = tmp_path / "ca.pem", tmp_path / "client.pem"
-    anchors.write_text(pair.control.authority.pem)
-    pair.control.authority.workload(chain, pair.client_identity)
-    context = ssl.create_default_context(cafile=anchors)
-    context.load_cert_chain(chain)
-    open_ones = []
-
-    def connect(**more):
-        sock = context.wrap_socket(pair.sender.connect(pair.web.host.ip4, 8080), server_hostname=pair.identity)
-        open_ones.append(sock)
-        return RawH2(sock, **more)
-
-    pair.connect = connect
-    yield pair
-    for sock in open_ones:
-        sock.close()
+    meshed_peer.app = recorder(meshed_peer.web)
+    meshed_peer.connect = lambda **more: RawH2(meshed_peer.tls(8080), **more)
+    return meshed_peer
 
 
 FINE = ((":method", "GET"), (":scheme", "http"), (":path", "/fine"), (":authority", "web")) + OLD

@@ -250,6 +250,18 @@ def test_user_timeout(pair):
     until(lambda: value(pair.client, "tcp_close_total", 'peer="dst"', 'errno="ETIMEDOUT"') == 1)
 
 
+def test_user_timeout_of_accepted(pair):
+    """The client's host takes no more packets: what was sent to it is not acknowledged."""
+    pair.service(port=7000, target=8080, protocol="opaque", meshed=False)
+    start(pair, "web", INBOUND_ACCEPT_USER_TIMEOUT="500ms")
+    with pair.client.host.connect("10.99.0.1", 7000, timeout=20) as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: web\r\n\r\n")
+        assert sock.recv(100)
+        pair.client.host.run(["iptables", "-I", "INPUT", "-s", pair.web.host.ip4, "-j", "DROP"])
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: web\r\n\r\n")
+        until(lambda: value(pair.web, "tcp_close_total", 'peer="src"', 'errno="ETIMEDOUT"') == 1)
+
+
 def test_backlog(pair):
     start(pair, "client", app=False, INBOUND_TCP_LISTEN_BACKLOG="77", OUTBOUND_TCP_LISTEN_BACKLOG="78")
     said = pair.client.host.run(["ss", "-Htln"]).stdout

@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import signal
 import socket
 import ssl
 import subprocess
@@ -414,3 +415,29 @@ def test_upgraded_connection_ends_as_its_server_ends_it(pair):
         thread.join(5)
         assert not thread.is_alive(), "the client's end did not arrive"
     listener.close()
+
+
+SILENT = """
+import socket, sys
+s = socket.create_server(('0.0.0.0', int(sys.argv[1])))
+print('listening', flush=True)
+held = []
+while True:
+    c = s.accept()[0]
+    held.append(c)
+    if c.recv(65536): print('asked', flush=True)
+"""
+
+
+def test_broken_upgrade(pair):
+    """The server's proxy is gone before the answer to an upgrade: the client gets an HTTP answer, not a reset."""
+    pair.service()
+    app = pair.web.start_app(["/usr/bin/python3", "-c", SILENT, 8080], name="silent")
+    app.wait_line("listening")
+    pair.start()
+    with pair.client.host.connect("10.99.0.1", 80, 20) as sock:
+        sock.sendall(b"GET /chat HTTP/1.1\r\nHost: web\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        app.wait_line("asked")
+        pair.web.proxy.kill(signal.SIGKILL)
+        answer = sock.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 502 ") and b"l5d-proxy-error: connection-lost" in answer, answer
