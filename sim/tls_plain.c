@@ -445,9 +445,7 @@ static bool plain_pending(const struct io *io)
     struct slice body;
     uint8_t type;
 
-    if (plain->error || plain->read_ended)
-        return false;
-    return first_record(plain, &type, &body) || io_pass_pending(io);
+    return plain->error || plain->read_ended || first_record(plain, &type, &body) || io_pass_pending(io);
 }
 
 static ssize_t plain_writev(struct io *io, const struct iovec *iov, int count)

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include "base/mutation.h"
+
 enum { ROUNDS_PER_TURN = 2 }; /* of up to LIMIT_FORWARD_AHEAD bytes each */
 
 static void half_init(struct forward_half *half, struct io_stack *from, struct io_stack *to, struct page_pool *pages)
@@ -104,6 +106,12 @@ static int half_run(struct forward_half *half, bool *from_failed)
     return -EALREADY;
 }
 
+/* The end that this half's bytes go to has ended its own sending, and then broke: nobody is there to take them, now or ever. */
+static bool is_for_nobody(const struct forward_half *half, const struct forward_half *other)
+{
+    return half->to->broken && other->eof && !half->ended && !mutation("broken-after-the-end-kept");
+}
+
 int forward_run(struct forward *forward)
 {
     bool from_failed;
@@ -118,6 +126,10 @@ int forward_run(struct forward *forward)
     if (back < 0 && back != -EAGAIN && back != -EALREADY) {
         forward->failed_first = !from_failed;
         return back;
+    }
+    if (is_for_nobody(&forward->back, &forward->out) || is_for_nobody(&forward->out, &forward->back)) {
+        forward->failed_first = is_for_nobody(&forward->back, &forward->out);
+        return -ECONNRESET;
     }
     if (out == -EALREADY || back == -EALREADY)
         return -EALREADY;

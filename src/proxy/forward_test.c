@@ -295,6 +295,20 @@ static void test_gone_quietly(void **state)
     assert_int_equal(run(w), 0);
 }
 
+/* One that ended its sending and then breaks takes no answer: the other side is not kept waiting to give one. */
+static void test_broken_after_the_end(void **state)
+{
+    struct world *w = *state;
+
+    say(w->server, "never read");
+    assert_int_equal(shutdown(w->client, SHUT_WR), 0);
+    assert_int_equal(run(w), -EAGAIN);
+    hear_end(w->server);
+    reset(&w->client); /* with bytes unread: what it was sent comes back as a reset */
+    assert_int_equal(run(w), -ECONNRESET);
+    assert_true(w->forward.failed_first);
+}
+
 static void test_no_memory(void **state)
 {
     struct world *w = *state;
@@ -310,7 +324,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_both_ways), TEST(test_client_ends_first), TEST(test_server_ends_first), TEST(test_both_end_at_once),
         TEST(test_much),      TEST(test_blocked),           TEST(test_reader_gone),       TEST(test_first_gone),
-        TEST(test_gone_quietly), TEST(test_no_memory), TEST(test_adapts),
+        TEST(test_gone_quietly), TEST(test_no_memory), TEST(test_adapts), TEST(test_broken_after_the_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
