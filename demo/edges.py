@@ -12,7 +12,9 @@ _SAMPLE = re.compile(r'^(\w+)\{(.*)\} (\S+)$')
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 NEEDED = ("response_total{", "response_latency_ms_bucket{", "request_total{", "tcp_open_total{", "tcp_open_connections{",
           "tcp_read_bytes_total{", "tcp_write_bytes_total{", "outbound_http_route_request_statuses_total{", "proxy_errors_total{",
-          "inbound_http_authz_deny_total{", "inbound_tcp_authz_deny_total{")
+          "inbound_http_authz_deny_total{", "inbound_tcp_authz_deny_total{", "outbound_http_route_backend_requests_total{",
+          "outbound_grpc_route_backend_requests_total{")
+_BACKENDS = ("outbound_http_route_backend_requests_total", "outbound_grpc_route_backend_requests_total")
 
 
 def parse(text):
@@ -94,20 +96,21 @@ class Reading:
 
     def add(self, pod, text):
         """The metrics of one Pod's proxy."""
-        answers = {}  # TCP samples name the Service that answers, requests also the one that was called
+        called = {}  # requests are counted by the Service that answers; routes say which one was called
         samples = list(parse(text))
         for family, labels, _ in samples:
-            if family == "request_total" and labels["direction"] == "outbound":
-                answers[_answers(labels)] = labels["authority"].split(".")[0].split(":")[0]
+            if family in _BACKENDS:
+                called[labels["backend_name"]] = labels["parent_name"]
         for family, labels, value in samples:
-            self._add_sample(pod, family, labels, value, answers)
+            if family not in _BACKENDS:
+                self._add_sample(pod, family, labels, value, called)
 
-    def _edge(self, pod, labels, answers):
+    def _edge(self, pod, labels, called):
         service, by = _answers(labels)
-        key = (pod, answers.get((service, by), service), by)
+        key = (pod, called.get(service, service), by)
         return self.edges.setdefault(key, Edge(*key))
 
-    def _add_sample(self, pod, family, labels, value, answers):
+    def _add_sample(self, pod, family, labels, value, called):
         if family == "proxy_errors_total":
             self.errors[pod, labels["direction"], labels["reason"]] += value
         elif family.startswith("inbound_"):
@@ -115,7 +118,7 @@ class Reading:
         elif family == "outbound_http_route_request_statuses_total":
             self.routed[pod, labels.get("parent_name", "")] += value
         elif labels["direction"] == "outbound" and labels.get("peer") != "src":
-            self._add_to_edge(self._edge(pod, labels, answers), family, labels, value)
+            self._add_to_edge(self._edge(pod, labels, called), family, labels, value)
 
     @staticmethod
     def _add_to_edge(edge, family, labels, value):

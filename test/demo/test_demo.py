@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from lib.wait import until
 from demo.conftest import ROOT
 
 EDGES = [("mobile", "quotes", "quotes-1", "gRPC"), ("mobile", "quotes", "quotes-2", "gRPC"), ("shopper", "web", "web-v1", "HTTP"),
@@ -46,8 +47,8 @@ def test_what_it_says_to_type_works(demo):
         typed.append(line)
     assert len(typed) == 3
     for line, expected in zip(typed, ("and you are shopper.shop.serviceaccount", "inbound", "response_total{")):
-        done = subprocess.run(["bash", "-c", line], cwd=ROOT, capture_output=True, text=True, timeout=30)
-        assert expected in done.stdout, (line, done)
+        until(lambda: expected in subprocess.run(["bash", "-c", line], cwd=ROOT, capture_output=True, text=True, timeout=30).stdout,
+              f"{line} does not say {expected}")  # the load begins while one types
     pid = int(run.until(r"kill (\d+)")[1])
     subprocess.run(["kill", str(pid)], check=True)
     assert run.until(r"the application of quotes-1 has ended")

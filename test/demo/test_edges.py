@@ -10,12 +10,13 @@ from edges import Edge, Reading  # noqa: E402
 
 INF = float("inf")
 PEER = 'target_addr="10.0.0.1:80",tls="true",dst_service="web-v1",dst_pod="web-0"'
-ASKED = f'direction="outbound",authority="web.shop.svc.cluster.local:80",{PEER}'
+ASKED = f'direction="outbound",authority="web-v1.shop.svc.cluster.local:80",{PEER}'
+ROUTE = 'outbound_http_route_backend_requests_total{parent_name="web",backend_name="web-v1"} 1'
 
 
 def reading(*lines, at=0.0, before=None):
     found = Reading(at)
-    found.add("client", "\n".join(lines))
+    found.add("client", "\n".join([*lines, ROUTE]))
     return found.settle(before)
 
 
