@@ -292,6 +292,22 @@ static void test_streams_beyond_the_limit(void **state)
     script_release(&script);
 }
 
+/* Each costs an answer and a block to decode, and earns the peer nothing. */
+static void test_flood_beyond_the_limit(void **state)
+{
+    struct script script;
+
+    script_init(&script, H2_SERVER);
+    script.config.max_streams = 1;
+    script.quiet = true;
+    script_run(&script, "in HEADERS 1 eh POST");
+    for (unsigned id = 3; !script.conn.failed && id < 20000; id += 2)
+        run_with_id(&script, "in HEADERS @ es eh GET", id);
+    assert_calm(&script, "too many control frames");
+    assert_in_range(script.conn.last_peer_id / 2, LIMIT_H2_CONTROL_FRAMES, LIMIT_H2_CONTROL_FRAMES + 10);
+    script_release(&script);
+}
+
 static void test_refused_by_the_owner(void **state)
 {
     struct script script;
@@ -318,6 +334,7 @@ int main(void)
         cmocka_unit_test(test_hpack_bomb),
         cmocka_unit_test(test_client_limits),
         cmocka_unit_test(test_streams_beyond_the_limit),
+        cmocka_unit_test(test_flood_beyond_the_limit),
         cmocka_unit_test(test_refused_by_the_owner),
     };
 
