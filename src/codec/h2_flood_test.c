@@ -130,6 +130,17 @@ static void test_cancelling_half_is_no_flood(void **state)
     script_release(&script);
 }
 
+/* A proxy whose many clients go away in the middle of what they download. */
+static void test_cancelling_downloads_is_no_flood(void **state)
+{
+    struct script script;
+
+    script_init(&script, H2_SERVER);
+    assert_int_equal(repeat(&script, "in HEADERS @ es eh GET\ndo respond @ 200\nin RST_STREAM @ CANCEL\ndo release @", 2000),
+                     2000);
+    script_release(&script);
+}
+
 static void test_counts_begin_again(void **state)
 {
     struct script script;
@@ -326,6 +337,7 @@ int main(void)
         cmocka_unit_test(test_floods),
         cmocka_unit_test(test_honest),
         cmocka_unit_test(test_cancelling_half_is_no_flood),
+        cmocka_unit_test(test_cancelling_downloads_is_no_flood),
         cmocka_unit_test(test_counts_begin_again),
         cmocka_unit_test(test_unread_acknowledgements),
         cmocka_unit_test(test_large_heads),
