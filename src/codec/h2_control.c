@@ -170,15 +170,21 @@ int h2_read_rst(struct h2_conn *conn, struct slice payload)
 {
     uint32_t id = conn->frame.stream_id;
     struct h2_stream *stream = h2_stream_find(conn, id);
+    bool for_nothing;
 
     if (!stream) {
         if (h2_is_idle(conn, id))
             return h2_fail(conn, H2_PROTOCOL_ERROR, "RST_STREAM on an idle stream");
         return h2_guard_frame(conn);
     }
+    /*
+     * A server that refuses a request costs us nothing; a client that takes back a request has made us work for nothing.
+     * One that ends an answer which had begun has cost what any request does: a proxy does so for each of its
+     * clients that goes away during a download, hundreds at once.
+     */
+    for_nothing = conn->role == H2_SERVER && stream->send == H2_HALF_HEAD;
     h2_stream_lost(stream, (struct h2_reset_info){H2_BY_PEER, h2_get_u32(payload.ptr), NULL});
-    /* A server that refuses a request costs us nothing; a client that takes back a request has made us work. */
-    return conn->role == H2_SERVER && !conn->failed ? h2_guard_reset(conn) : conn->failed;
+    return for_nothing && !conn->failed ? h2_guard_reset(conn) : conn->failed;
 }
 
 /* Priorities are not used (RFC 9113 section 5.3.2), only checked. */

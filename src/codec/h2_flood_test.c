@@ -130,6 +130,17 @@ static void test_cancelling_half_is_no_flood(void **state)
     script_release(&script);
 }
 
+/* A proxy whose many clients go away in the middle of what they download. */
+static void test_cancelling_downloads_is_no_flood(void **state)
+{
+    struct script script;
+
+    script_init(&script, H2_SERVER);
+    assert_int_equal(repeat(&script, "in HEADERS @ es eh GET\ndo respond @ 200\nin RST_STREAM @ CANCEL\ndo release @", 2000),
+                     2000);
+    script_release(&script);
+}
+
 static void test_counts_begin_again(void **state)
 {
     struct script script;
@@ -292,6 +303,22 @@ static void test_streams_beyond_the_limit(void **state)
     script_release(&script);
 }
 
+/* Each costs an answer and a block to decode, and earns the peer nothing. */
+static void test_flood_beyond_the_limit(void **state)
+{
+    struct script script;
+
+    script_init(&script, H2_SERVER);
+    script.config.max_streams = 1;
+    script.quiet = true;
+    script_run(&script, "in HEADERS 1 eh POST");
+    for (unsigned id = 3; !script.conn.failed && id < 20000; id += 2)
+        run_with_id(&script, "in HEADERS @ es eh GET", id);
+    assert_calm(&script, "too many control frames");
+    assert_in_range(script.conn.last_peer_id / 2, LIMIT_H2_CONTROL_FRAMES, LIMIT_H2_CONTROL_FRAMES + 10);
+    script_release(&script);
+}
+
 static void test_refused_by_the_owner(void **state)
 {
     struct script script;
@@ -310,6 +337,7 @@ int main(void)
         cmocka_unit_test(test_floods),
         cmocka_unit_test(test_honest),
         cmocka_unit_test(test_cancelling_half_is_no_flood),
+        cmocka_unit_test(test_cancelling_downloads_is_no_flood),
         cmocka_unit_test(test_counts_begin_again),
         cmocka_unit_test(test_unread_acknowledgements),
         cmocka_unit_test(test_large_heads),
@@ -318,6 +346,7 @@ int main(void)
         cmocka_unit_test(test_hpack_bomb),
         cmocka_unit_test(test_client_limits),
         cmocka_unit_test(test_streams_beyond_the_limit),
+        cmocka_unit_test(test_flood_beyond_the_limit),
         cmocka_unit_test(test_refused_by_the_owner),
     };
 

@@ -6,9 +6,10 @@
  * gains by mixing in useful work is bounded by the cost of that work.
  *
  *     resets      rapid reset (CVE-2023-44487) and made-you-reset (CVE-2025-8671): streams that the peer's
- *                 RST_STREAM or its violations ended, against streams that ended in order
+ *                 RST_STREAM (before they were answered) or its violations ended, against streams that ended in order
  *     frames      PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA, frames of unknown types and on closed
- *                 streams (CVE-2019-9512, 9513, 9515, 9518), against requests and data, either way
+ *                 streams (CVE-2019-9512, 9513, 9515, 9518), requests beyond the most that may be open; against
+ *                 requests and data, either way
  *     acks        acknowledgements that the peer does not read
  *
  * CONTINUATION floods are bounded where blocks are collected, h2_headers.c.

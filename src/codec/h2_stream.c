@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mutation.h"
 #include "codec/h2_parts.h"
 
 enum {
@@ -282,8 +283,11 @@ int h2_stream_fail(struct h2_stream *stream, enum h2_error code, const char *det
 
 int h2_refuse(struct h2_conn *conn, uint32_t id, enum h2_error code)
 {
+    int r;
+
     remember_reset(conn, id);
-    return h2_put_rst(conn, id, code);
+    r = h2_put_rst(conn, id, code);
+    return r < 0 || mutation("refusals-without-limit") ? r : h2_guard_frame(conn);
 }
 
 void h2_reset(struct h2_stream *stream, uint32_t code)
