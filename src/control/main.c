@@ -384,9 +384,9 @@ int main(int argc, char **argv)
 
     if (!program)
         return EXIT_START;
+    descriptors_prepare();
     status = read_command_line(program, argc, argv);
     if (status < 0) {
-        descriptors_raise(); /* proxies hold connections */
         status = run(program);
     }
     settings_release(&program->settings);

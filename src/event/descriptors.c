@@ -1,14 +1,22 @@
 #include "event/descriptors.h"
 
+#include <fcntl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/limits.h"
 #include "base/mutation.h"
 
-void descriptors_raise(void)
+void descriptors_prepare(void)
 {
     struct rlimit limit;
+    int fd;
 
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
         return;
     limit.rlim_cur = limit.rlim_max;

@@ -18,7 +18,10 @@ enum descriptor_use {
     DESCRIPTOR_ACCEPT,    /* but LIMIT_DESCRIPTORS_DIALS more, or a quarter */
 };
 
-/* The soft limit of open files becomes the hard one: once, when a program starts. */
-void descriptors_raise(void);
+/*
+ * Once, first in main(): a standard descriptor that is closed becomes /dev/null (else the next socket takes its number, and
+ * what is printed is sent to a peer), and the soft limit of open files becomes the hard one.
+ */
+void descriptors_prepare(void);
 /* Whether a descriptor with number `fd` (negative: the next that there would be) leaves to others what is theirs. */
 bool descriptors_spare(struct sys *sys, int fd, enum descriptor_use use);

@@ -40,13 +40,13 @@ int main(int argc, char **argv)
     struct config config;
     int status;
 
+    descriptors_prepare();
     if (argc > 1 && strcmp(argv[1], "--version") == 0) {
         printf("linkerd-proxy %s\n", CLINKERD_VERSION);
         return 0;
     }
     if (read_config(&config) < 0)
         return EXIT_CONFIG;
-    descriptors_raise();
     status = control_new(sys_linux(), &config, STDOUT_FILENO, &control);
     if (status != 0)
         return status;

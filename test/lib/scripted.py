@@ -244,6 +244,14 @@ def server(protocol="detect", authorizations=None, routes=(), name="all-unauthen
     return answer
 
 
+class Raw(grpc.ServerInterceptor):
+    """Lets a script answer with bytes where a message is expected: what no well-behaved server could say."""
+
+    def intercept_service(self, continuation, details):
+        handler = continuation(details)
+        return handler and handler._replace(response_serializer=lambda m: m if isinstance(m, bytes) else m.SerializeToString())
+
+
 class ScriptedControl:
     """Destination, identity and both policy services on one plaintext port. Fill the tables, then start()."""
 
@@ -336,7 +344,7 @@ class ScriptedControl:
                 for pem in control.bundle.stream(context):
                     yield m["trust_bundle"].Bundle(anchors_pem=pem)
 
-        self.server = grpc.server(futures.ThreadPoolExecutor(max_workers=256))
+        self.server = grpc.server(futures.ThreadPoolExecutor(max_workers=256), interceptors=[Raw()])
         if self.bundle:
             m["trust_bundle_grpc"].add_TrustBundleServicer_to_server(TrustBundle(), self.server)
         m["identity_grpc"].add_IdentityServicer_to_server(Identity(), self.server)

@@ -14,6 +14,9 @@
 #include "net/grpc.h"
 #include "net/x509_csr.h"
 
+/* Of the largest request that can be granted: tags and lengths. */
+enum { FRAMING = 64 };
+
 struct identity {
     struct identity_options options;
     char *trust_domain, *control_namespace;
@@ -336,9 +339,15 @@ static void token_decided(void *what, enum token_verdict verdict, const struct t
 static bool read_request(struct identity_request *request, struct slice message, struct certify_request *ret_parts,
                          struct errmsg *msg)
 {
-    int r = certify_request_decode(message, &request->arena, msg, ret_parts);
     const char *missing;
+    int r;
 
+    if (message.len > LIMIT_TOKEN + LIMIT_CSR + LIMIT_IDENTITY + FRAMING) {
+        refuse(request, GRPC_INVALID_ARGUMENT, "the request has %zu bytes: a token may have %d, a certificate signing request %d",
+               message.len, LIMIT_TOKEN, LIMIT_CSR);
+        return false;
+    }
+    r = certify_request_decode(message, &request->arena, msg, ret_parts);
     if (r < 0) {
         refuse(request, r == -ENOMEM ? GRPC_INTERNAL : GRPC_INVALID_ARGUMENT, "%s",
                r == -ENOMEM ? "no memory" : msg->text);

@@ -201,6 +201,8 @@ static int read_chain(const struct certify_response *response, struct errmsg *ms
         if (r == 0) {
             r = x509_bundle_add(ret_chain, cert);
             x509_cert_unref(cert);
+            if (r == -ENOBUFS)
+                errmsg_set(msg, r, "its chain has more than %d certificates", LIMIT_CERTIFICATES);
         }
     }
     return r;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/duration.h"
+#include "base/mutation.h"
 #include "net/http2_conn.h"
 #include "event/log.h"
 #include "proxy/watch/control_metrics.h"
@@ -11,6 +12,8 @@
 static const int64_t CONNECT_TIMEOUT_NS = 3 * NS_PER_S;
 static const int64_t PING_INTERVAL_NS = 10 * NS_PER_S;
 static const int64_t PING_TIMEOUT_NS = 3 * NS_PER_S;
+/* A connection that lasted so long, or brought a message that was understood, was no failure. */
+static const int64_t PROVEN_NS = 10 * NS_PER_S;
 
 static void begin(struct control_client *client);
 
@@ -18,8 +21,11 @@ static void begin(struct control_client *client);
 
 static void connection_lost(struct control_client *client)
 {
-    if (client->state == CONTROL_READY)
+    if (client->state == CONTROL_READY) {
         client->down_since_ns = client->loop->now_ns;
+        if (client->down_since_ns - client->ready_since_ns >= PROVEN_NS || mutation("broken-control-plane-dialled-at-once"))
+            client->failures = 0;
+    }
     control_metrics_down(client->metrics, client->name, client->loop->now_ns - client->down_since_ns);
     client->state = CONTROL_BACKOFF;
     timer_set(client->loop, &client->retry, client->loop->now_ns + backoff_delay(&BACKOFF_OUTBOUND, ++client->failures, &client->loop->rng));
@@ -57,6 +63,9 @@ static void http_ended(struct task *task)
     struct control_client *client = CONTAINER_OF(task, struct control_client, ended);
     enum control_state state = client->state;
 
+    if (state == CONTROL_READY)
+        log_limited(client->log, LOG_INFO, client->name, "the connection to %s ended: %s", client->authority,
+                    client->http->why.detail ? client->http->why.detail : "the other side closed it");
     http2_client_free(client->http);
     client->http = NULL;
     io_close(&client->io, false);
@@ -115,7 +124,6 @@ static void dialled(struct dial *dial, bool ok)
     client->io.owner = client;
     client->state = CONTROL_READY;
     client->ready_since_ns = client->loop->now_ns;
-    client->failures = 0;
     control_metrics_down(client->metrics, client->name, 0);
     log_line(client->log, LOG_INFO, client->name, "connected to %s at %s", client->authority,
              addr_format(client->endpoint.addr, text));
@@ -258,18 +266,21 @@ static void arm_limits(struct control_stream *stream)
 static void on_message(struct grpc_call *call, struct slice message)
 {
     struct control_stream *stream = grpc_call_owner(call);
+    int r;
 
     stream->answered = true;
     stream->last_message_ns = stream->client->loop->now_ns;
-    stream->failures = 0;
-    if (stream->events->on_message(stream, message) < 0 && stream->call == call) {
+    r = stream->events->on_message(stream, message);
+    if (stream->call != call) /* the owner stopped, or began again */
+        return;
+    if (r < 0) {
         stream->call = NULL;
         grpc_call_cancel(call);
         try_later(stream);
         return;
     }
-    if (stream->call == call)
-        arm_limits(stream);
+    stream->failures = stream->client->failures = 0;
+    arm_limits(stream);
 }
 
 static void on_end(struct grpc_call *call, int status, struct slice text)
