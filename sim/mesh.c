@@ -286,6 +286,18 @@ void mesh_restart_proxy(struct mesh *mesh, struct pod *pod)
         start_proxy(mesh, &pod->proxy, pod->host, "shop", name, "web");
 }
 
+/* A control connection's ping may be on its way, half read, at any one moment: what is kept is there at every moment. */
+static bool holds_no_page(struct world *world)
+{
+    LIST_FOR_EACH (link, &world->loops) {
+        const struct world_loop *turned = CONTAINER_OF(link, struct world_loop, link);
+
+        if (turned->process->is_proxy && turned->loop->pages.lent)
+            return false;
+    }
+    return true;
+}
+
 static void abandon_all(struct mesh *mesh)
 {
     for (unsigned i = 0; i < mesh->exchange_count; i++)
@@ -302,6 +314,7 @@ void mesh_end(struct mesh *mesh)
         net_give_up(mesh->world.net);
         abandon_all(mesh);
         world_run(&mesh->world, mesh->world.now_ns + REST_NS);
+        world_run_until(&mesh->world, holds_no_page, mesh->world.now_ns + 1 * NS_PER_S);
         check_rest(mesh);
     }
     for (unsigned i = 0; i < mesh->pod_count; i++)
