@@ -20,6 +20,7 @@ struct peer {
     struct exchange *exchange; /* of a client's */
     size_t echoed;
     bool waiting, greeted, told;
+    bool swallowed;            /* by a server that stalled: what it reads later begins in the middle */
     unsigned number;           /* of the request that is answered later */
     size_t size;
 };
@@ -221,6 +222,17 @@ static void field_of(struct slice head, const char *name, char *to, size_t size)
         }
 }
 
+/* How many fields name a host: two servers would take two of them for different ones. */
+static unsigned hosts_of(struct slice head)
+{
+    struct slice line;
+    unsigned count = 0;
+
+    while (slice_split(&head, '\n', &line))
+        count += slice_eq_nocase(slice_take(line, 5), SLICE_LIT("host:"));
+    return count;
+}
+
 /* "/number/size/delay". The length of the whole request, or 0 when it is not here yet. */
 static size_t whole_request(struct peer *peer, unsigned *ret_number, size_t *ret_size, unsigned *ret_delay)
 {
@@ -232,7 +244,7 @@ static size_t whole_request(struct peer *peer, unsigned *ret_number, size_t *ret
         return 0;
     head = slice_take(in, end + 2);
     snprintf(text, sizeof(text), "%.*s", SLICE_ARGS(slice_take(head, slice_find(head, '\r'))));
-    if (sscanf(text, "%*s /%u/%zu/%u ", ret_number, ret_size, ret_delay) != 3)
+    if (sscanf(text, "%*s /%u/%zu/%u ", ret_number, ret_size, ret_delay) != 3 || hosts_of(head) != 1)
         return SIZE_MAX;
     field_of(head, "content-length: ", text, sizeof(text));
     body = strtoul(text, NULL, 10);
@@ -246,9 +258,13 @@ static void serve_http(struct peer *peer)
 
     if (peer->waiting)
         return;
+    if (peer->swallowed) {
+        end(peer, -ECONNRESET);
+        return;
+    }
     len = whole_request(peer, &peer->number, &peer->size, &delay);
     if (len == SIZE_MAX) {
-        world_fail(peer->app->process->host->world, "servers get what clients sent", "a request line that no client wrote");
+        world_fail(peer->app->process->host->world, "servers get what clients sent", "a request line that no client wrote, or not one host");
         end(peer, -EPROTO);
         return;
     }
@@ -277,6 +293,7 @@ static void serve(struct peer *peer)
         peer->want_end = peer->eof;
         break;
     case SERVE_STALL:
+        peer->swallowed |= peer->in.len > 0;
         buffer_clear(&peer->in);
         if (peer->eof)
             end(peer, 0);

@@ -228,6 +228,20 @@ static void carry_over_http2(struct request *request)
             head->fields[i].token = HTTP_TOKEN_OTHER;
 }
 
+/* As the client sent it: another endpoint may get it as HTTP/1, where a Host that is not known as such would be joined by a second. */
+static void carry_no_more(struct request *request)
+{
+    struct http_head *head = request->head;
+
+    if (!request->orig_proto)
+        return;
+    request->orig_proto = false;
+    (void)http_remove(head, HTTP_TOKEN_L5D_ORIG_PROTO);
+    for (unsigned i = 0; i < head->count && !mutation("two-hosts-after-a-retry"); i++)
+        if (slice_eq_nocase(head->fields[i].name, SLICE_LIT("host")))
+            head->fields[i].token = HTTP_TOKEN_HOST;
+}
+
 static bool may_carry(const struct request *request, const struct endpoint_info *endpoint)
 {
     return request->version != HTTP_2 && endpoint->hint == HINT_H2 && endpoint->identity_kind != IDENTITY_NONE &&
@@ -239,8 +253,7 @@ static enum reason head_for_endpoint(struct request *request, const struct endpo
 {
     enum reason reason;
 
-    (void)http_remove(request->head, HTTP_TOKEN_L5D_ORIG_PROTO);
-    request->orig_proto = false;
+    carry_no_more(request);
     if (request->tries == 0) {
         reason = clean_head(request, endpoint);
         if (reason != REASON_NONE)
