@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -15,12 +16,12 @@
 #include "net/io.h"
 #include "net/tls.h"
 
-enum { PAGES_MAX = 16384, ADDRESSES_MAX = 8 };
+enum { PAGES_MAX = 16384, ADDRESSES_MAX = 8, ADDRESS_MAX = 320 };
 
 struct ask {
     struct loop loop;
     struct io_stack io;
-    const char *address;
+    char address[ADDRESS_MAX];    /* as given, for messages */
     int64_t timeout_ns, deadline_ns;
     struct arena arena;           /* of the answer's head */
     struct http_client *http;
@@ -146,6 +147,15 @@ static int connect_any(struct ask *ask, struct errmsg *msg)
     return r;
 }
 
+static void verbose(const struct ask *ask, const char *what)
+{
+    char text[DURATION_TEXT_MAX];
+
+    if (getenv(VERBOSE_VARIABLE))
+        fprintf(stderr, "linkerd: %s %s (%s)\n", what, ask->address,
+                duration_format(now(ask) - (ask->deadline_ns - ask->timeout_ns), text));
+}
+
 int ask_open(const char *address, int64_t timeout_ns, struct errmsg *msg, struct ask **ret_ask)
 {
     struct ask *ask = calloc(1, sizeof(*ask));
@@ -153,7 +163,7 @@ int ask_open(const char *address, int64_t timeout_ns, struct errmsg *msg, struct
 
     if (!ask)
         return errmsg_set(msg, -ENOMEM, "out of memory");
-    ask->address = address;
+    snprintf(ask->address, sizeof(ask->address), "%s", address);
     ask->io.fd.watch.fd = -1;
     arena_init(&ask->arena, LIMIT_REQUEST_ARENA);
     r = loop_init(&ask->loop, sys_linux(), PAGES_MAX);
@@ -164,6 +174,7 @@ int ask_open(const char *address, int64_t timeout_ns, struct errmsg *msg, struct
     }
     ask->timeout_ns = timeout_ns;
     ask->deadline_ns = now(ask) + timeout_ns;
+    verbose(ask, "asking");
     r = connect_any(ask, msg);
     if (r < 0) {
         ask_close(ask);
@@ -179,6 +190,7 @@ void ask_close(struct ask *ask)
         return;
     if (ask->call)
         grpc_call_cancel(ask->call);
+    verbose(ask, "done with");
     ask->io.on_ready = nothing; /* readiness may still be told in the last turns */
     if (ask->http && ask->is_http2)
         http2_client_free(ask->http);

@@ -21,6 +21,9 @@
 
 struct ask;
 
+/* When this is in the environment (--verbose puts it there), standard error says who is asked, and how long it took. */
+#define VERBOSE_VARIABLE "LINKERD_VERBOSE"
+
 /* Connects to "HOST:PORT" (an IP address or a name that this machine can resolve), within `timeout_ns` for everything. */
 int ask_open(const char *address, int64_t timeout_ns, struct errmsg *msg, struct ask **ret_ask);
 /* NULL is allowed. */

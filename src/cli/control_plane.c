@@ -1,8 +1,11 @@
 #include "cli/control_plane.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "kube/directory.h"
 #include "kube/report.h"
@@ -82,4 +85,36 @@ int control_plane_open(const struct control_plane_flags *flags, uint16_t port, i
         snprintf(text, sizeof(text), "127.0.0.1:%u", (unsigned)port);
     }
     return ask_open(address, timeout_ns, msg, ret_ask);
+}
+
+/* Only an address of this machine can be bound. */
+static bool is_of_this_machine(struct ip ip)
+{
+    struct sockaddr_in four = {.sin_family = AF_INET};
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6};
+    bool is_four = ip.version == 4, bound;
+    int fd = socket(is_four ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return false;
+    memcpy(&four.sin_addr, ip.bytes, sizeof(four.sin_addr));
+    memcpy(&six.sin6_addr, ip.bytes, sizeof(six.sin6_addr));
+    bound = bind(fd, is_four ? (struct sockaddr *)&four : (struct sockaddr *)&six,
+                 is_four ? sizeof(four) : sizeof(six)) == 0;
+    close(fd);
+    return bound;
+}
+
+void control_plane_address(const struct control_plane_flags *flags, uint16_t port, char ret_text[CONTROL_PLANE_ADDRESS_MAX])
+{
+    const char *colon = strrchr(flags->api_addr, ':');
+    struct addr addr = {.port = port};
+    struct errmsg msg;
+
+    if (colon)
+        snprintf(ret_text, CONTROL_PLANE_ADDRESS_MAX, "%.*s:%u", (int)(colon - flags->api_addr), flags->api_addr, (unsigned)port);
+    else if (*flags->source && ask_source(flags->source, &addr.ip, &msg) == 0 && !is_of_this_machine(addr.ip))
+        addr_format(addr, ret_text);
+    else
+        snprintf(ret_text, CONTROL_PLANE_ADDRESS_MAX, "127.0.0.1:%u", (unsigned)port);
 }

@@ -9,7 +9,7 @@
 #include "base/errmsg.h"
 #include "cli/ask.h"
 
-enum { DESTINATION_PORT = 8086, POLICY_PORT = 8090, CONTROLLER_ADMIN_PORT = 9990 };
+enum { DESTINATION_PORT = 8086, POLICY_PORT = 8090, IDENTITY_PORT = 8080, CONTROLLER_ADMIN_PORT = 9990 };
 
 struct control_plane_flags {
     const char *api_addr, *source; /* "" where not given */
@@ -27,3 +27,11 @@ struct control_plane_flags {
  */
 int control_plane_open(const struct control_plane_flags *flags, uint16_t port, int64_t timeout_ns, struct errmsg *msg,
                        struct ask **ret_ask);
+
+enum { CONTROL_PLANE_ADDRESS_MAX = 300 };
+/*
+ * Where a service of it listens, for the one of several addresses that was not given: on the host of --api-addr; or at the Pod
+ * that the directory names, unless that is this machine; or else on loopback. A directory that cannot be read is as none: it is
+ * complained of elsewhere.
+ */
+void control_plane_address(const struct control_plane_flags *flags, uint16_t port, char ret_text[CONTROL_PLANE_ADDRESS_MAX]);

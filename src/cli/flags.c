@@ -115,8 +115,6 @@ static int long_flag(struct cursor *cursor, const char *word)
     for (size_t i = 0; i < cursor->table.count; i++)
         if (slice_eq(name, slice_str(cursor->table.items[i].name)))
             return use(cursor, &cursor->table.items[i], value);
-    if (slice_eq(name, SLICE_LIT("verbose"))) /* of every command of Linkerd's */
-        return errmsg_set(cursor->msg, -ENOSYS, "--verbose is not available yet");
     return errmsg_set(cursor->msg, -EINVAL, "unknown flag: --%.*s", SLICE_ARGS(name));
 }
 

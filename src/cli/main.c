@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/ask.h"
 #include "cli/command.h"
 
 #define GROUP(words, other, text) {.name = (words), .alias = (other), .usage = "COMMAND", .summary = (text)}
@@ -237,7 +238,24 @@ static bool is_front_flag(const char *word, bool *ret_value_follows)
     struct slice s = slice_str(word);
 
     *ret_value_follows = slice_eq(s, SLICE_LIT("--api-addr"));
-    return *ret_value_follows || slice_starts(s, SLICE_LIT("--api-addr=")) || slice_eq(s, SLICE_LIT("--verbose"));
+    return *ret_value_follows || slice_starts(s, SLICE_LIT("--api-addr="));
+}
+
+/* Takes --verbose out, wherever it stands: every command of Linkerd's has it. Returns how many words are left. */
+static int take_verbose(int argc, char *argv[])
+{
+    int kept = 0;
+    bool ended = false;
+
+    for (int i = 0; i < argc; i++) {
+        ended = ended || strcmp(argv[i], "--") == 0;
+        if (!ended && (strcmp(argv[i], "--verbose") == 0 || strcmp(argv[i], "--verbose=true") == 0))
+            setenv(VERBOSE_VARIABLE, "1", 1);
+        else if (ended || strcmp(argv[i], "--verbose=false") != 0)
+            argv[kept++] = argv[i];
+    }
+    argv[kept] = NULL;
+    return kept;
 }
 
 static int count_front_flags(int argc, char *const argv[])
@@ -292,8 +310,10 @@ static void keep_standard_descriptors(void)
 int main(int argc, char *argv[])
 {
     char words[] = "diagnostics"; /* what `dg` stands for, in front of its commands too */
-    int flags = count_front_flags(argc - 1, argv + 1), status;
+    int flags, status;
 
+    argc = take_verbose(argc, argv);
+    flags = count_front_flags(argc - 1, argv + 1);
     keep_standard_descriptors();
     if (argc > flags + 1 && strcmp(argv[flags + 1], diagnostics_group.alias) == 0)
         argv[flags + 1] = words;

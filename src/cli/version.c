@@ -3,11 +3,13 @@
 
 #include "base/duration.h"
 #include "cli/command.h"
+#include "cli/control_plane.h"
 #include "cli/versions.h"
 
 struct options {
     bool is_short, client, proxy;
     const char *admin_addr;
+    struct control_plane_flags where;
     struct words proxies;
     int64_t wait_ns;
 };
@@ -19,8 +21,9 @@ static const struct flag flags[] = {
     {"proxy", 0, FLAG_SWITCH, offsetof(struct options, proxy), .help = "Print the versions of the proxies named by --proxy-addr"},
     {"proxy-addr", 0, FLAG_LIST, offsetof(struct options, proxies), .value = "HOST:PORT",
      .help = "Admin address of a proxy; may be given several times"},
-    {"admin-addr", 0, FLAG_TEXT, offsetof(struct options, admin_addr), "127.0.0.1:9990", .value = "HOST:PORT",
-     .help = "Admin address of the control plane"},
+    {"admin-addr", 0, FLAG_TEXT, offsetof(struct options, admin_addr), .value = "HOST:PORT",
+     .help = "Admin address of the control plane (default port 9990 where --api-addr or --source say, or here)"},
+    CONTROL_PLANE_FLAGS(struct options, where, "The destination service, whose host is asked"),
     {"wait", 0, FLAG_DURATION, offsetof(struct options, wait_ns), "5s", .value = "DURATION",
      .help = "How long to wait for each answer"},
     {"namespace", 'n', FLAG_LATER},
@@ -57,12 +60,14 @@ static void print_proxies(const struct options *options)
 static int run(void *opaque, const struct words *arguments)
 {
     const struct options *options = opaque;
+    char found[CONTROL_PLANE_ADDRESS_MAX];
 
     printf("%s%s\n", options->is_short ? "" : "Client version: ", CLINKERD_VERSION);
     if (options->client)
         return STATUS_DONE;
     fflush(stdout); /* the next lines may take a while */
-    print_version(options, "Server version", options->admin_addr);
+    control_plane_address(&options->where, CONTROLLER_ADMIN_PORT, found);
+    print_version(options, "Server version", *options->admin_addr ? options->admin_addr : found);
     if (options->proxy)
         print_proxies(options);
     return STATUS_DONE;

@@ -40,8 +40,6 @@ def test_help_everywhere(linkerd, command):
     (["install", "--crds"], 2, "linkerd: install is not available yet\n"),
     (["viz", "tap"], 2, "linkerd: viz is not available yet\n"),
     (["check", "--pre"], 2, "linkerd: --pre is not available yet\n"),
-    (["--verbose", "check"], 2, "linkerd: --verbose is not available yet\n"),
-    (["version", "--client", "--verbose"], 2, "linkerd: --verbose is not available yet\n"),
 ])
 def test_wrong_lines(linkerd, words, status, error):
     done = linkerd(*words)
@@ -57,3 +55,28 @@ def test_version(linkerd, admin):
     done = linkerd("version", "--admin-addr", address, "--proxy", "--proxy-addr", address)
     assert done.stdout == ("Client version: 0.1.0\nServer version: 9.8.7\nProxy versions:\n"
                            f"\t9.8.7 ({address})\n")
+
+
+def test_verbose(linkerd):
+    """Who is asked, and when that was over; the answer is the same."""
+    plain = linkerd("version", "--admin-addr", "127.0.0.1:1")
+    for words in (["--verbose", "version"], ["version", "--verbose"], ["version", "--verbose=true"]):
+        done = linkerd(*words, "--admin-addr", "127.0.0.1:1")
+        assert done.stdout == plain.stdout and done.returncode == plain.returncode
+        lines = done.stderr.splitlines()
+        assert lines[0].startswith("linkerd: asking 127.0.0.1:1 (") and lines[-1].startswith("linkerd: done with 127.0.0.1:1 ("), lines
+    assert linkerd("version", "--verbose=false", "--admin-addr", "127.0.0.1:1").stderr == plain.stderr == ""
+
+
+def test_the_directory_says_where(linkerd, tmp_path):
+    """check and version ask the Pod of the control plane, on another machine, and this one where it is here."""
+    pod = tmp_path / "linkerd.yaml"
+    for address, expected in (("192.0.2.7", "192.0.2.7"), ("127.0.0.1", "127.0.0.1")):
+        pod.write_text("apiVersion: v1\nkind: Pod\nmetadata: {name: control, namespace: linkerd}\nspec: {containers: [{name: c}]}\nstatus: {podIP: %s}\n" % address)
+        done = linkerd("version", "--verbose", "--wait=10ms", "--source", tmp_path)
+        assert f"asking {expected}:9990" in done.stderr, done.stderr
+        done = linkerd("check", "--wait=0s", "-o", "json", "--source", tmp_path, "--policy-addr", "127.0.0.1:1")
+        for port in (8086, 8080, 9990):
+            assert f"({expected}:{port})" in done.stdout, done.stdout
+        assert "(127.0.0.1:1)" in done.stdout
+    assert "asking 192.0.2.9:9990" in linkerd("--api-addr", "192.0.2.9:8086", "version", "--verbose", "--wait=10ms").stderr
