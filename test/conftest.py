@@ -40,8 +40,8 @@ def _interrupted(number, frame):
 
 
 def pytest_configure(config):
-    signal.signal(signal.SIGTERM, _interrupted)
-    signal.signal(signal.SIGHUP, _interrupted)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # SIGINT too: shells start background jobs without it
+        signal.signal(number, _interrupted)
     if netns.available():
         netns.sweep()
 
