@@ -4,7 +4,6 @@
 #include <stdio.h>
 
 #include "base/duration.h"
-#include "base/mutation.h"
 #include "net/http2_conn.h"
 #include "event/log.h"
 #include "proxy/watch/control_metrics.h"
@@ -23,7 +22,7 @@ static void connection_lost(struct control_client *client)
 {
     if (client->state == CONTROL_READY) {
         client->down_since_ns = client->loop->now_ns;
-        if (client->down_since_ns - client->ready_since_ns >= PROVEN_NS || mutation("broken-control-plane-dialled-at-once"))
+        if (client->down_since_ns - client->ready_since_ns >= PROVEN_NS)
             client->failures = 0;
     }
     control_metrics_down(client->metrics, client->name, client->loop->now_ns - client->down_since_ns);
