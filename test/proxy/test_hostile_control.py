@@ -18,7 +18,7 @@ from lib.netns import available
 from lib.scripted import PORT, add, authorization, messages, net_ip, seconds, server, service_policy, weighted
 from proxy.test_hostile import resident, sanitized
 
-pytestmark = pytest.mark.skipif(not available(), reason="making network namespaces needs root")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not available(), reason="making network namespaces needs root")]
 
 PATH = "web.default.svc.cluster.local:80"
 TARGET = "10.99.0.1:80"

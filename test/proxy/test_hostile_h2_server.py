@@ -16,7 +16,7 @@ from lib.scripted import Feed, server
 from proxy.test_hostile import resident, road, sanitized  # noqa: F401 (a fixture)
 from proxy.test_pair import folder  # noqa: F401 (a fixture)
 
-pytestmark = pytest.mark.skipif(not available(), reason="making network namespaces needs root")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not available(), reason="making network namespaces needs root")]
 
 PUSH_PROMISE = 5
 STATUS = (":status", "200")

@@ -18,7 +18,7 @@ from lib.netns import available
 from lib.scripted import Authority, Feed, authorization, messages, server
 from proxy.test_hostile import recorder, resident, sanitized
 
-pytestmark = pytest.mark.skipif(not available(), reason="making network namespaces needs root")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not available(), reason="making network namespaces needs root")]
 
 HOUR = datetime.timedelta(hours=1)
 DER = serialization.Encoding.DER

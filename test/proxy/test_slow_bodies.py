@@ -16,7 +16,7 @@ from lib.wait import until
 from proxy.test_hostile import everything
 from proxy.test_slow_readers import gone, in_flight
 
-pytestmark = pytest.mark.skipif(not available(), reason="making network namespaces needs root")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not available(), reason="making network namespaces needs root")]
 
 POST = ((":method", "POST"), (":scheme", "http"), (":authority", "web"))
 CHUNKED = b"Host: web\r\nTransfer-Encoding: chunked\r\n\r\n"

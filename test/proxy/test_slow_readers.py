@@ -17,7 +17,7 @@ from lib.wait import until
 from proxy.test_hostile import everything, resident, sanitized
 from proxy.test_pair import folder  # noqa: F401 (a fixture)
 
-pytestmark = pytest.mark.skipif(not available(), reason="making network namespaces needs root")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not available(), reason="making network namespaces needs root")]
 
 # HTTP/1 on 8080, HTTP/2 on 8081; /big is far more than every buffer on the way together.
 NGINX = """
