@@ -5,6 +5,7 @@ that several nodes live beside each other and beside whatever runs on the machin
 files before and after. The mounts that kubelet and containerd make end with the namespace.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -150,22 +151,24 @@ class Node:
     def remove(self):
         """After the programs have ended: containers, and cgroups."""
         for folder in self._cgroups():
-            for path in [*sorted(folder.rglob("*"), key=lambda path: -len(path.parts)), folder]:
-                if path.is_dir():
-                    for pid in (path / "cgroup.procs").read_text().split():
-                        self.cluster.kill(int(pid))
+            for pid in _processes(folder):
+                self.cluster.kill(pid)
         for folder in self._cgroups():
             self.cluster.until(lambda: _remove_tree(folder), f"cgroup {folder}")
 
 
+def _processes(folder):
+    """Of a cgroup and those below; shims remove theirs meanwhile."""
+    found = []
+    for path, _, _ in os.walk(folder):  # passes over what is gone
+        with contextlib.suppress(OSError):
+            found += map(int, pathlib.Path(path, "cgroup.procs").read_text().split())
+    return found
+
+
 def _remove_tree(folder):
     """Whether the cgroup is gone; processes that were killed may take a moment."""
-    try:
-        for path in [*sorted(folder.rglob("*"), key=lambda path: -len(path.parts)), folder]:
-            if path.is_dir():
-                path.rmdir()
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    return True
+    for path, _, _ in os.walk(folder, topdown=False):
+        with contextlib.suppress(OSError):
+            os.rmdir(path)
+    return not folder.exists()

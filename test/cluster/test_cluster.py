@@ -9,7 +9,7 @@ import pytest
 
 from cluster.cluster import Cluster, missing_programs
 
-pytestmark = [pytest.mark.skipif(os.geteuid() != 0, reason="a cluster needs root"),
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.geteuid() != 0, reason="a cluster needs root"),
               pytest.mark.skipif(bool(missing_programs()), reason="the cluster's programs are not built: scripts/deps cluster")]
 
 SERVER = ("import http.server,socket\n"
