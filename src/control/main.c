@@ -111,11 +111,12 @@ static void on_report(struct reporter *reporter, const struct report *report)
 {
     static const enum log_level levels[] = {[REPORT_INFO] = LOG_DEBUG, [REPORT_WARNING] = LOG_WARN, [REPORT_ERROR] = LOG_ERROR};
     struct program *program = CONTAINER_OF(reporter, struct program, reporter);
+    bool of_cluster = report->severity == REPORT_INFO && !report->file.len; /* not about a file: that a kind is up to date again */
     struct buffer text;
 
     buffer_init(&text, LOG_LINE_MAX);
     report_format(report, &text);
-    log_line(program->controller.log, levels[report->severity], "source", "%.*s", SLICE_ARGS(buffer_slice(&text)));
+    log_line(program->controller.log, of_cluster ? LOG_INFO : levels[report->severity], "source", "%.*s", SLICE_ARGS(buffer_slice(&text)));
     buffer_release(&text);
 }
 

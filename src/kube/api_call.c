@@ -242,8 +242,10 @@ static void on_head(struct http_stream *stream, struct http_head *head, bool end
     if (is_success(call) && call->events->on_data) {
         call->deadline_ns = INT64_MAX;
         timer_cancel(&call->timer);
+        if (call->events->on_begin)
+            call->events->on_begin(call);
     }
-    if (end)
+    if (end && !call->over)
         finish(call);
     leave(call, end);
 }

@@ -65,6 +65,8 @@ struct api_call_events {
     void (*on_data)(struct api_call *call, struct slice bytes);
     /* The last event; the call is gone when it returns. */
     void (*on_end)(struct api_call *call, const struct api_answer *answer);
+    /* A streamed 2xx answer begins; its first bytes may be long in coming. NULL is allowed. */
+    void (*on_begin)(struct api_call *call);
 };
 
 /* Events come from the loop, never from inside this. 0, -ENOMEM or -ENOBUFS (LIMIT_API_CALLS). */

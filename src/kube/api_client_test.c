@@ -38,7 +38,7 @@ static void on_end(struct api_call *call, const struct api_answer *answer)
     buffer_add(&asked->body, answer->body);
 }
 
-static const struct api_call_events whole = {NULL, on_end}, streamed = {on_data, on_end};
+static const struct api_call_events whole = {.on_end = on_end}, streamed = {.on_data = on_data, .on_end = on_end};
 
 static void ask(struct asked *asked, const struct api_request *request, const struct api_call_events *events)
 {

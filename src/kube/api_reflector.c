@@ -301,6 +301,7 @@ static void expire(struct api_reflector *reflector)
     struct loop *loop = api_client_loop(reflector->options.client);
 
     forget_stream(reflector);
+    tell(reflector, REPORT_INFO, "the server does not have what came since; all is asked for anew");
     start_over(reflector);
     go_on_after(reflector, reflector->failures++ ? backoff_delay(&BACKOFF_INBOUND, reflector->failures, &loop->rng) : 0);
 }
@@ -419,7 +420,16 @@ static void on_end(struct api_call *call, const struct api_answer *answer)
         end_watch(reflector);
 }
 
-static const struct api_call_events events = {on_data, on_end};
+/* A watch that goes on where it was has all that there is, even if nothing comes for long. */
+static void on_begin(struct api_call *call)
+{
+    struct api_reflector *reflector = api_call_owner(call);
+
+    if (reflector->phase == WATCHING)
+        tell_well(reflector);
+}
+
+static const struct api_call_events events = {on_data, on_end, on_begin};
 
 /* --- requests --- */
 

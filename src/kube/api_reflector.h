@@ -12,7 +12,7 @@
  * server cannot be reached, nothing changes.
  *
  * Reports go to the reporter with the kind as object: a failure when it begins and when its reason changes (warning),
- * and its end (information). Warnings about fields are left out: a server newer than we are has some that we do not know.
+ * and its end, and a new beginning (information). Warnings about fields are left out: a server newer than we are has some that we do not know.
  *
  * The loop's thread, which is the store's.
  */

@@ -309,7 +309,7 @@ static void on_end(struct api_call *call, const struct api_answer *answer)
     ask_after(source, DISCOVERY_NS);
 }
 
-static const struct api_call_events events = {on_data, on_end};
+static const struct api_call_events events = {.on_data = on_data, .on_end = on_end};
 
 static void ask(struct timer *timer)
 {

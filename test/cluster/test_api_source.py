@@ -34,7 +34,7 @@ class ClusterController(Controller):
     def start(self, *more, kubeconfig=None):
         self.program = self.programs.start([
             self.binaries["linkerd-controller"], "all", "--kubeconfig", kubeconfig or self.api.control.admin, "--issuer",
-            self.issuer.directory, "--token-key", self.directory / "token.pub", "--log-level=debug", *more],
+            self.issuer.directory, "--token-key", self.directory / "token.pub", *more],
             namespace=self.api.host, name="controller")
         return self
 
@@ -189,6 +189,7 @@ def test_the_api_server_and_etcd_restart(api, control):
     control.program.wait_line("WARN source: EndpointSlice: .*; what is known stays in force")
     assert added(control.watch_endpoints(WEB)) == {"10.1.0.1:8080"} and control.http("/ready")[0] == 200
     api.start_apiserver()
+    control.program.wait_line("INFO source: EndpointSlice: up to date again")
     api.apply(endpoints("10.1.0.1", "10.1.0.2"))
     assert added(stream) == {"10.1.0.2:8080"}
     api.stop_etcd()
@@ -217,6 +218,7 @@ def test_a_watch_that_is_too_old(api, control):
         api.start_apiserver()
     finally:
         control.program.kill(signal.SIGCONT)
+    control.program.wait_line("source: EndpointSlice: the server does not have what came since; all is asked for anew", timeout=LONG)
     changes = [stream.next(LONG), stream.next(LONG)]
     assert seen(changes[0].add.addrs) == {"10.1.0.3:8080"}
     assert changes[1].HasField("remove") and stream.quiet()
