@@ -4,6 +4,7 @@
 
 #include "base/duration.h"
 #include "base/limits.h"
+#include "base/mutation.h"
 #include "kube/api_internal.h"
 #include "kube/api_stream.h"
 
@@ -31,8 +32,10 @@ static void leave_stream(struct api_call *call, bool answer_ended)
     struct api_conn *conn = call->conn;
 
     if (call->stream) {
-        if (!answer_ended || call->sent < call->body.len)
+        if (!answer_ended || call->sent < call->body.len) {
             call->stream->ops->reset(call->stream, H2_CANCEL);
+            conn->proven = true; /* if it ends with that (HTTP/1.1), that was us */
+        }
         call->stream->ops->release(call->stream);
     }
     call->stream = NULL;
@@ -201,7 +204,7 @@ static void finish(struct api_call *call)
         tell_failure(call, buffer_error(&call->answer), "the answer is too large");
     } else if (is_success(call)) {
         tell(call, &(struct api_answer){.status = call->status, .body = buffer_slice(&call->answer), .etag = call->etag});
-    } else if (call->status == 401 && !call->asked_anew) {
+    } else if (call->status == 401 && !call->asked_anew && !mutation("refused-credentials-are-not-read-anew")) {
         call->asked_anew = true;
         begin_anew(call, true);
         wait_again(call);

@@ -370,6 +370,44 @@ static void test_alone(void **state)
     forget(&list);
 }
 
+/* A call that is given up delays no other, also where its connection goes with it. */
+static void test_given_up(void **state)
+{
+    struct asked first, second;
+
+    get(&first, "/first");
+    api_settle(&world);
+    get(&second, "/second");
+    forget(&first);
+    api_next(&world, "GET /first");
+    api_answer(api_next(&world, "GET /second"), 200, NULL, "{}");
+    assert_int_equal(second.status, 200);
+    forget(&second);
+}
+
+static void test_alone_and_cut(void **state)
+{
+    struct asked list;
+    struct served *served;
+
+    ask(&list, &(struct api_request){.path = SLICE_LIT("/list"), .alone = true}, &streamed);
+    served = api_next(&world, "GET /list");
+    api_send(served, "half");
+    api_cut(&world);
+    assert_int_equal(list.error, -ECONNRESET);
+    forget(&list);
+    ask(&list, &(struct api_request){.path = SLICE_LIT("/list"), .alone = true}, &streamed);
+    api_next(&world, "GET /list");
+    forget(&list);
+    api_settle(&world);
+    ask(&list, &(struct api_request){.path = SLICE_LIT("/list"), .alone = true}, &streamed);
+    api_pass(&world, NS_PER_S);
+    api_send(api_next(&world, "GET /list"), "x"); /* runs when the client ends */
+    api_call_cancel(list.call);
+    list.call = NULL;
+    forget(&list);
+}
+
 /* Pings find out that nobody is there any more; while they are answered a quiet watch stays. */
 static void test_silent_server(void **state)
 {
@@ -396,7 +434,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         BOTH(test_get), BOTH(test_verbs), BOTH(test_errors), BOTH(test_unauthorized), BOTH(test_retry_after), BOTH(test_stream),
-        BOTH(test_deadline), BOTH(test_no_server), BOTH(test_stranger), BOTH(test_alone),
+        BOTH(test_deadline), BOTH(test_no_server), BOTH(test_stranger), BOTH(test_alone), BOTH(test_given_up), BOTH(test_alone_and_cut),
         cmocka_unit_test_setup_teardown(test_goodbye, setup_h2, teardown),
         cmocka_unit_test_setup_teardown(test_silent_server, setup_h2, teardown),
     };

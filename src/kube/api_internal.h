@@ -48,7 +48,7 @@ struct api_conn {
     struct http_client *http;
     struct api_call *only; /* of a connection that is one call's own; NULL: shared */
     bool own;              /* it is, or was, one call's */
-    bool proven;           /* an answer came over it */
+    bool proven;           /* an answer came over it, or we gave one up: its end is no failure to connect */
 };
 
 /* 0 or a negative errno with a sentence; else api_client_conn_open() or api_client_conn_failed() follows, from the loop. */

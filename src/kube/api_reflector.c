@@ -6,6 +6,7 @@
 
 #include "base/duration.h"
 #include "base/limits.h"
+#include "base/mutation.h"
 #include "kube/api_known.h"
 #include "kube/api_stream.h"
 #include "kube/decode.h"
@@ -290,6 +291,8 @@ static void fail(struct api_reflector *reflector, int error, const char *why, in
 {
     int64_t delay = backoff_delay(&BACKOFF_INBOUND, ++reflector->failures, &api_client_loop(reflector->options.client)->rng);
 
+    if (mutation("half-a-state-removes") && reflector->phase == WATCH_LIST)
+        (void)remove_others(reflector->options.store, reflector->options.kind, &reflector->seen);
     forget_stream(reflector);
     tell_trouble(reflector, error, why);
     go_on_after(reflector, delay > retry_after_ns ? delay : retry_after_ns);
@@ -306,15 +309,15 @@ static void expire(struct api_reflector *reflector)
     go_on_after(reflector, reflector->failures++ ? backoff_delay(&BACKOFF_INBOUND, reflector->failures, &loop->rng) : 0);
 }
 
-/* The server is well, but not with this request. */
+/* The server is well, but not with this request, and for no reason that time or rights would change. */
 static bool is_refusal(int status)
 {
-    return status >= 400 && status < 500 && status != 401 && status != 403 && status != 429;
+    return status >= 400 && status < 500 && status != 401 && status != 403 && status != 410 && status != 429;
 }
 
 static void fail_by_status(struct api_reflector *reflector, int status, int error, const char *why, int64_t retry_after_ns)
 {
-    if (status == 410) {
+    if (status == 410 && !mutation("too-old-is-asked-again")) {
         expire(reflector);
     } else if (reflector->phase == WATCH_LIST && (status == 422 || status == 400)) {
         reflector->no_watch_list = true;

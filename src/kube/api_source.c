@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/limits.h"
+#include "base/mutation.h"
 #include "kube/api_reflector.h"
 #include "kube/api_stream.h"
 #include "kube/kinds.h"
@@ -306,7 +307,8 @@ static void on_end(struct api_call *call, const struct api_answer *answer)
         return;
     forget_stream(source);
     source->failures = 0;
-    ask_after(source, DISCOVERY_NS);
+    if (!mutation("definitions-are-asked-for-once"))
+        ask_after(source, DISCOVERY_NS);
 }
 
 static const struct api_call_events events = {.on_data = on_data, .on_end = on_end};

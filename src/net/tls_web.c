@@ -6,6 +6,7 @@
 
 #include "base/ip.h"
 #include "base/limits.h"
+#include "base/mutation.h"
 #include "net/tls_internal.h"
 #include "net/tls_verify.h"
 #include "net/x509_internal.h"
@@ -129,7 +130,7 @@ static int check_host(struct tls *tls, X509 *leaf)
     else
         matches = X509_check_host(leaf, expected.name.ptr, expected.name.len,
                                   X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL);
-    if (matches == 1)
+    if (matches == 1 || mutation("any-host-is-the-right-one"))
         return X509_V_OK;
     explain_names(tls, leaf, expected.name);
     return X509_V_ERR_HOSTNAME_MISMATCH;
