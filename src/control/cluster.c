@@ -35,8 +35,7 @@ static int check_access(struct cluster *cluster, struct sys *sys, struct errmsg 
     return r;
 }
 
-int cluster_new(struct controller *controller, const char *kubeconfig, struct reporter *reporter, struct cluster **ret_cluster,
-                struct errmsg *msg)
+int cluster_new(struct controller *controller, const char *kubeconfig, struct cluster **ret_cluster, struct errmsg *msg)
 {
     struct cluster *cluster = calloc(1, sizeof(*cluster));
     int r;
@@ -50,8 +49,6 @@ int cluster_new(struct controller *controller, const char *kubeconfig, struct re
     }
     if (r == 0)
         r = api_client_new(&controller->loop, &cluster->access, &cluster->client);
-    if (r == 0)
-        r = api_source_new(cluster->client, controller->store, store_kinds(controller->store), reporter, &cluster->source);
     if (r < 0) {
         cluster_free(cluster);
         return r;
@@ -68,6 +65,16 @@ void cluster_free(struct cluster *cluster)
     api_client_free(cluster->client);
     kube_access_release(&cluster->access);
     free(cluster);
+}
+
+int cluster_follow(struct cluster *cluster, struct controller *controller, struct reporter *reporter)
+{
+    return api_source_new(cluster->client, controller->store, store_kinds(controller->store), reporter, &cluster->source);
+}
+
+struct api_client *cluster_client(const struct cluster *cluster)
+{
+    return cluster->client;
 }
 
 const char *cluster_name(const struct cluster *cluster)

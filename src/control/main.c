@@ -12,6 +12,7 @@
 #include "control/dns/server.h"
 #include "control/grpc_meter.h"
 #include "control/identity/service.h"
+#include "control/identity/token_review.h"
 #include "control/policy/policy.h"
 #include "control/settings.h"
 #include "control/views.h"
@@ -44,6 +45,7 @@ struct program {
     struct destination *destination;
     struct policy *policy;
     struct identity_service *identity;
+    struct token_validator *reviewer; /* of identity in a cluster */
     int ttl_family;
     struct listening listening[LISTENERS];
     unsigned listening_count;
@@ -150,7 +152,6 @@ static void on_synced(struct subscriber *subscriber);
 static int follow_cluster(struct program *program)
 {
     struct controller *controller = &program->controller;
-    struct errmsg msg = {""};
     int r;
 
     program->synced = (struct subscriber){.on_change = no_change, .on_synced = on_synced};
@@ -158,12 +159,7 @@ static int follow_cluster(struct program *program)
     if (r < 0)
         program->synced.on_synced = NULL;
     else
-        r = cluster_new(controller, program->settings.kubeconfig, &program->reporter, &program->cluster, &msg);
-    if (r < 0)
-        log_line(controller->log, LOG_ERROR, "start", "no access to a Kubernetes API server: %s; or name a directory of manifests by --source",
-                 msg.text[0] ? msg.text : strerror(-r));
-    else
-        log_line(controller->log, LOG_INFO, "source", "reading from %s", cluster_name(program->cluster));
+        r = cluster_follow(program->cluster, controller, &program->reporter);
     return r;
 }
 
@@ -202,6 +198,21 @@ static int listen_on(struct program *program, struct addr addr, const char *what
     return 0;
 }
 
+/* What everything that asks the API server needs. */
+static int enter_cluster(struct program *program)
+{
+    struct controller *controller = &program->controller;
+    struct errmsg msg = {""};
+    int r = cluster_new(controller, program->settings.kubeconfig, &program->cluster, &msg);
+
+    if (r < 0)
+        log_line(controller->log, LOG_ERROR, "start", "no access to a Kubernetes API server: %s; or name a directory of manifests by --source",
+                 msg.text[0] ? msg.text : strerror(-r));
+    else
+        log_line(controller->log, LOG_INFO, "start", "the API server is %s", cluster_name(program->cluster));
+    return r;
+}
+
 static int start_identity(struct program *program)
 {
     const struct settings *settings = &program->settings;
@@ -212,9 +223,12 @@ static int start_identity(struct program *program)
         .lifetime_ns = settings->issuance_lifetime_ns,
         .skew_ns = settings->clock_skew_ns,
     };
-    struct errmsg msg = {"--token-key is not set, and to have the API server check tokens (TokenReview) is not available yet"};
-    int r = !settings->token_key ? -ENOENT : identity_service_new(&program->controller, &identity, program->ttl_family, &msg, &program->identity);
+    struct errmsg msg = {""};
+    int r = settings->token_key ? 0 : token_review_new(cluster_client(program->cluster), &program->reviewer);
 
+    identity.validator = program->reviewer;
+    if (r == 0)
+        r = identity_service_new(&program->controller, &identity, program->ttl_family, &msg, &program->identity);
     if (r < 0)
         log_line(program->controller.log, LOG_ERROR, "start", "identity: %s", msg.text[0] ? msg.text : strerror(-r));
     return r;
@@ -328,11 +342,13 @@ static int start(struct program *program)
         r = open_admin(program);
     if (r == 0 && !program->settings.cluster)
         r = derive_new(program->controller.store, &program->derive);
+    if (r == 0 && program->settings.cluster)
+        r = enter_cluster(program);
     if (r == 0)
         r = start_components(program);
     if (r == 0)
         r = follow_source(program);
-    if (r == 0 && !program->cluster)
+    if (r == 0 && !program->synced.on_synced)
         r = open_ports(program);
     return r;
 }
@@ -345,13 +361,15 @@ static void stop(struct program *program)
         grpc_listener_free(program->listening[i].listener);
     dns_server_free(program->dns);
     directory_watch_free(program->watch);
-    cluster_free(program->cluster);
     if (program->synced.on_synced)
         store_unsubscribe(program->controller.store, &program->synced);
     directory_free(program->directory);
     destination_free(program->destination);
     policy_free(program->policy);
     identity_service_free(program->identity);
+    if (program->reviewer)
+        program->reviewer->ops->free(program->reviewer);
+    cluster_free(program->cluster);
     derive_free(program->derive);
     admin_free(program->admin);
     timer_release(loop, &program->grace);
@@ -401,7 +419,7 @@ static int run(struct program *program)
     if (store_new(secret[0], secret[1], &controller->store) < 0)
         goto no_store;
     if (start(program) == 0) {
-        if (!program->cluster)
+        if (!program->synced.on_synced) /* else that is said when all has come */
             log_line(controller->log, LOG_INFO, "start", "%s", readiness(program));
         loop_run(&controller->loop);
         status = program->status;

@@ -219,7 +219,7 @@ static const struct flag {
     {"source", FLAG_SOURCE, false, "DIR", "directory of Kubernetes-style YAML that the control plane reads and follows"},
     {"kubeconfig", FLAG_KUBECONFIG, false, "FILE", "without --source: access to the Kubernetes API server to read (that of the pod we run in)"},
     {"issuer", FLAG_ISSUER, false, "DIR", "directory of the identity issuer: tls.crt, tls.key, ca.crt or crt.pem, key.pem"},
-    {"token-key", FLAG_TOKEN_KEY, false, "FILE", "public keys (PEM) that sign the tokens of workloads"},
+    {"token-key", FLAG_TOKEN_KEY, false, "FILE", "public keys (PEM) that sign the tokens of workloads (in a cluster: its API server checks them)"},
     {"trust-anchors", FLAG_ANCHORS, false, "FILE", "trust anchors (PEM), where they are not beside the issuer"},
     {"addr", FLAG_ADDR, false, "ADDR", "address of the gRPC service, where only one component runs"},
     {"grpc-addr", FLAG_ADDR, false, NULL, NULL},

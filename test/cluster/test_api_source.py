@@ -9,7 +9,7 @@ import pytest
 from cluster.api import Api
 from cluster.cluster import missing_programs
 from lib import netns
-from lib.controller import Controller
+from lib.controller import Controller, make_csr
 from lib.kubernetes import definition
 from lib.manifests import pod, server, service
 from lib.relay import Relay
@@ -33,8 +33,8 @@ class ClusterController(Controller):
 
     def start(self, *more, kubeconfig=None):
         self.program = self.programs.start([
-            self.binaries["linkerd-controller"], "all", "--kubeconfig", kubeconfig or self.api.control.admin, "--issuer",
-            self.issuer.directory, "--token-key", self.directory / "token.pub", *more],
+            self.binaries["linkerd-controller"], self.component, "--kubeconfig", kubeconfig or self.api.control.admin, "--issuer",
+            self.issuer.directory, *more],
             namespace=self.api.host, name="controller")
         return self
 
@@ -245,3 +245,21 @@ contexts: [{{name: pod, context: {{cluster: c, user: u}}}}]
     api.kubectl("create", "clusterrolebinding", "reader", "--clusterrole=reader", "--serviceaccount=default:linkerd-destination")
     control.program.wait_line("start: ready", timeout=LONG)
     assert added(control.watch_endpoints(WEB)) == {"10.1.0.1:8080"}
+
+
+@pytest.mark.parametrize("component", ["identity", "all"])
+def test_tokens_are_checked_by_the_api_server(api, control, component):
+    control.component = component
+    control.start().ready()
+    name = "web.default.serviceaccount.identity.linkerd.cluster.local"
+    token = api.kubectl("create", "token", "web", "--audience=identity.l5d.io").strip()
+    assert control.certify(name, token, make_csr(name)).leaf_certificate
+    for_the_server = api.kubectl("create", "token", "web").strip()
+    for wrong in (for_the_server, token[:-4] + "AAAA", "nonsense"):
+        with pytest.raises(grpc.RpcError) as error:
+            control.certify(name, wrong, make_csr(name))
+        assert error.value.code() == grpc.StatusCode.FAILED_PRECONDITION, error.value
+    other = "api.default.serviceaccount.identity.linkerd.cluster.local"
+    with pytest.raises(grpc.RpcError) as error:
+        control.certify(other, token, make_csr(other))
+    assert error.value.code() == grpc.StatusCode.FAILED_PRECONDITION
