@@ -96,6 +96,12 @@ enum {
     LIMIT_YAML_NODES = 1000000,          /* nodes of one document, aliases written out */
     LIMIT_SOURCE_FILES = 10000,          /* files of a source directory */
     LIMIT_SOURCE_REPORTS = 20,           /* complaints about one document; more are only counted */
+    LIMIT_API_OBJECT = 8 * 1024 * 1024,  /* bytes that one object from an API server takes while it is decoded */
+    LIMIT_API_TEXT = 2 * 1024 * 1024,    /* bytes of one text in it; etcd takes requests of 1.5 MiB */
+    LIMIT_API_ANSWER = 4 * 1024 * 1024,  /* bytes of an API server's answer that is not a list or a watch */
+    LIMIT_API_CALLS = 1024,              /* requests to one API server that run or wait */
+    LIMIT_API_CONNECTIONS = 64,          /* to one API server */
+    LIMIT_KUBECONFIG = 16 * 1024 * 1024, /* bytes of kubeconfig files, and of what was read of them */
     LIMIT_STORE_OBJECTS = 1000000,       /* objects of all kinds in the control plane's store */
     LIMIT_OBJECT_ARENA = 32 * 1024 * 1024, /* bytes of one object */
     LIMIT_REGEX_LENGTH = 4096,

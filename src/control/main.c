@@ -7,10 +7,12 @@
 
 #include "base/duration.h"
 #include "control/admin.h"
+#include "control/cluster.h"
 #include "control/destination/destination.h"
 #include "control/dns/server.h"
 #include "control/grpc_meter.h"
 #include "control/identity/service.h"
+#include "control/identity/token_review.h"
 #include "control/policy/policy.h"
 #include "control/settings.h"
 #include "control/views.h"
@@ -37,9 +39,13 @@ struct program {
     struct derive *derive;
     struct directory *directory;
     struct directory_watch *watch;
+    struct cluster *cluster;
+    struct subscriber synced;      /* of a cluster: ports are opened when all has come */
+    int status;                    /* of the process */
     struct destination *destination;
     struct policy *policy;
     struct identity_service *identity;
+    struct token_validator *reviewer; /* of identity in a cluster */
     int ttl_family;
     struct listening listening[LISTENERS];
     unsigned listening_count;
@@ -107,28 +113,22 @@ static void on_report(struct reporter *reporter, const struct report *report)
 {
     static const enum log_level levels[] = {[REPORT_INFO] = LOG_DEBUG, [REPORT_WARNING] = LOG_WARN, [REPORT_ERROR] = LOG_ERROR};
     struct program *program = CONTAINER_OF(reporter, struct program, reporter);
+    bool of_cluster = report->severity == REPORT_INFO && !report->file.len; /* not about a file: that a kind is up to date again */
     struct buffer text;
 
     buffer_init(&text, LOG_LINE_MAX);
     report_format(report, &text);
-    log_line(program->controller.log, levels[report->severity], "source", "%.*s", SLICE_ARGS(buffer_slice(&text)));
+    log_line(program->controller.log, of_cluster ? LOG_INFO : levels[report->severity], "source", "%.*s", SLICE_ARGS(buffer_slice(&text)));
     buffer_release(&text);
 }
 
-/* Components have subscribed; from here on they hear of everything. */
-static int follow_source(struct program *program)
+static int follow_directory(struct program *program)
 {
     struct controller *controller = &program->controller;
     struct errmsg msg = {""};
     struct directory_counts counts;
-    int r;
+    int r = directory_new(controller->store, &program->reporter, &program->directory);
 
-    if (!controller->options.source.len) { /* identity alone needs none */
-        store_set_synced(controller->store);
-        return 0;
-    }
-    program->reporter.report = on_report;
-    r = directory_new(controller->store, &program->reporter, &program->directory);
     if (r == 0)
         r = directory_watch_new(&controller->loop, program->directory, controller->store, controller->options.source.ptr,
                                 &program->reporter, &program->watch, &msg);
@@ -140,6 +140,40 @@ static int follow_source(struct program *program)
     counts = directory_counts(program->directory);
     log_line(controller->log, LOG_INFO, "source", "%zu objects from %zu files, %zu documents not in force", counts.objects, counts.files,
              counts.broken + counts.duplicates);
+    return 0;
+}
+
+static void no_change(struct subscriber *subscriber, const struct kube_object *old, const struct kube_object *new)
+{
+}
+
+static void on_synced(struct subscriber *subscriber);
+
+static int follow_cluster(struct program *program)
+{
+    struct controller *controller = &program->controller;
+    int r;
+
+    program->synced = (struct subscriber){.on_change = no_change, .on_synced = on_synced};
+    r = store_subscribe(controller->store, &program->synced);
+    if (r < 0)
+        program->synced.on_synced = NULL;
+    else
+        r = cluster_follow(program->cluster, controller, &program->reporter);
+    return r;
+}
+
+/* Components have subscribed; from here on they hear of everything. */
+static int follow_source(struct program *program)
+{
+    const struct settings *settings = &program->settings;
+
+    program->reporter.report = on_report;
+    if (settings->options.source.len)
+        return follow_directory(program);
+    if (settings->components != COMPONENT_IDENTITY)
+        return follow_cluster(program);
+    store_set_synced(program->controller.store); /* identity alone needs none */
     return 0;
 }
 
@@ -164,6 +198,21 @@ static int listen_on(struct program *program, struct addr addr, const char *what
     return 0;
 }
 
+/* What everything that asks the API server needs. */
+static int enter_cluster(struct program *program)
+{
+    struct controller *controller = &program->controller;
+    struct errmsg msg = {""};
+    int r = cluster_new(controller, program->settings.kubeconfig, &program->cluster, &msg);
+
+    if (r < 0)
+        log_line(controller->log, LOG_ERROR, "start", "no access to a Kubernetes API server: %s; or name a directory of manifests by --source",
+                 msg.text[0] ? msg.text : strerror(-r));
+    else
+        log_line(controller->log, LOG_INFO, "start", "the API server is %s", cluster_name(program->cluster));
+    return r;
+}
+
 static int start_identity(struct program *program)
 {
     const struct settings *settings = &program->settings;
@@ -175,8 +224,11 @@ static int start_identity(struct program *program)
         .skew_ns = settings->clock_skew_ns,
     };
     struct errmsg msg = {""};
-    int r = identity_service_new(&program->controller, &identity, program->ttl_family, &msg, &program->identity);
+    int r = settings->token_key ? 0 : token_review_new(cluster_client(program->cluster), &program->reviewer);
 
+    identity.validator = program->reviewer;
+    if (r == 0)
+        r = identity_service_new(&program->controller, &identity, program->ttl_family, &msg, &program->identity);
     if (r < 0)
         log_line(program->controller.log, LOG_ERROR, "start", "identity: %s", msg.text[0] ? msg.text : strerror(-r));
     return r;
@@ -233,6 +285,11 @@ static bool is_ready(void *owner)
            (!program->identity || identity_service_is_ready(program->identity));
 }
 
+static const char *readiness(struct program *program)
+{
+    return is_ready(program) ? "ready" : "serving, but not ready: identity has no usable issuer";
+}
+
 static void measure(void *owner)
 {
     struct program *program = owner;
@@ -253,6 +310,24 @@ static int open_admin(struct program *program)
     return r;
 }
 
+/* All that the cluster has at the beginning is known: from now on answers are true. */
+static void on_synced(struct subscriber *subscriber)
+{
+    struct program *program = CONTAINER_OF(subscriber, struct program, synced);
+    struct controller *controller = &program->controller;
+    size_t count = 0;
+
+    for (int kind = 0; kind < KUBE_KIND_COUNT; kind++)
+        count += store_all(controller->store, (enum kube_kind)kind).count;
+    log_line(controller->log, LOG_INFO, "source", "%zu objects from %s", count, cluster_name(program->cluster));
+    if (open_ports(program) == 0) {
+        log_line(controller->log, LOG_INFO, "start", "%s", readiness(program));
+        return;
+    }
+    program->status = EXIT_START;
+    loop_stop(&controller->loop);
+}
+
 static int start(struct program *program)
 {
     static const int numbers[] = {SIGTERM, SIGINT, 0};
@@ -265,13 +340,15 @@ static int start(struct program *program)
         r = signals_start(&program->signals, loop, numbers, on_signal);
     if (r == 0)
         r = open_admin(program);
-    if (r == 0)
+    if (r == 0 && !program->settings.cluster)
         r = derive_new(program->controller.store, &program->derive);
+    if (r == 0 && program->settings.cluster)
+        r = enter_cluster(program);
     if (r == 0)
         r = start_components(program);
     if (r == 0)
         r = follow_source(program);
-    if (r == 0)
+    if (r == 0 && !program->synced.on_synced)
         r = open_ports(program);
     return r;
 }
@@ -284,10 +361,15 @@ static void stop(struct program *program)
         grpc_listener_free(program->listening[i].listener);
     dns_server_free(program->dns);
     directory_watch_free(program->watch);
+    if (program->synced.on_synced)
+        store_unsubscribe(program->controller.store, &program->synced);
     directory_free(program->directory);
     destination_free(program->destination);
     policy_free(program->policy);
     identity_service_free(program->identity);
+    if (program->reviewer)
+        program->reviewer->ops->free(program->reviewer);
+    cluster_free(program->cluster);
     derive_free(program->derive);
     admin_free(program->admin);
     timer_release(loop, &program->grace);
@@ -337,9 +419,10 @@ static int run(struct program *program)
     if (store_new(secret[0], secret[1], &controller->store) < 0)
         goto no_store;
     if (start(program) == 0) {
-        status = 0;
-        log_line(controller->log, LOG_INFO, "start", is_ready(program) ? "ready" : "serving, but not ready: identity has no usable issuer");
+        if (!program->synced.on_synced) /* else that is said when all has come */
+            log_line(controller->log, LOG_INFO, "start", "%s", readiness(program));
         loop_run(&controller->loop);
+        status = program->status;
     }
     stop(program);
     store_free(controller->store);

@@ -127,6 +127,21 @@ static void read_mode(struct reader *reader, bool *ret_header)
     *ret_header = slice_eq(reader->value, SLICE_LIT("transport-header"));
 }
 
+static void read_scheme(struct reader *reader)
+{
+    if (!slice_eq(reader->value, SLICE_LIT("linkerd.io/tls")) && !slice_eq(reader->value, SLICE_LIT("kubernetes.io/tls")))
+        mistake(reader, "linkerd.io/tls or kubernetes.io/tls");
+}
+
+static void read_slices(struct reader *reader)
+{
+    bool slices = true;
+
+    read_bool(reader, &slices);
+    if (!slices)
+        mistake(reader, "true: endpoints are read from EndpointSlices");
+}
+
 static void read_format(struct reader *reader, enum log_format *ret)
 {
     if (!slice_eq(reader->value, SLICE_LIT("plain")) && !slice_eq(reader->value, SLICE_LIT("json")))
@@ -155,13 +170,43 @@ static void read_level(struct reader *reader, struct slice *ret)
         read_text(reader, ret);
 }
 
+/* What is accepted and does nothing; a switch that is off asks for nothing. */
+static void ignore(struct reader *reader)
+{
+    buffer_printf(reader->notes, "--%s does nothing here: not available yet\n", reader->name);
+}
+
+static void ignore_switch(struct reader *reader)
+{
+    bool on = false;
+
+    read_bool(reader, &on);
+    if (on)
+        ignore(reader);
+}
+
+static void ignore_number(struct reader *reader)
+{
+    size_t digits = 0, dots = 0;
+
+    for (size_t i = 0; i < reader->value.len; i++) {
+        digits += reader->value.ptr[i] >= '0' && reader->value.ptr[i] <= '9';
+        dots += reader->value.ptr[i] == '.';
+    }
+    if (!digits || dots > 1 || digits + dots < reader->value.len)
+        mistake(reader, "a number");
+    else
+        ignore(reader);
+}
+
 /* --- the table --- */
 
 enum flag_id {
     FLAG_SOURCE, FLAG_ISSUER, FLAG_TOKEN_KEY, FLAG_ANCHORS, FLAG_ADDR, FLAG_DESTINATION_ADDR, FLAG_IDENTITY_ADDR, FLAG_POLICY_ADDR,
     FLAG_ADMIN_ADDR, FLAG_DNS_ADDR, FLAG_CLUSTER_DOMAIN, FLAG_TRUST_DOMAIN, FLAG_NAMESPACE, FLAG_CLUSTER_NETWORKS,
     FLAG_PROBE_NETWORKS, FLAG_DEFAULT_POLICY, FLAG_OPAQUE_PORTS, FLAG_EGRESS_NAMESPACE, FLAG_H2, FLAG_IPV6, FLAG_MODE, FLAG_L5D_HEADERS,
-    FLAG_QUEUE, FLAG_LIFETIME, FLAG_SKEW, FLAG_GRACE, FLAG_LOG_LEVEL, FLAG_LOG_FORMAT, FLAG_VERSION, FLAG_HELP, FLAG_IGNORED,
+    FLAG_QUEUE, FLAG_LIFETIME, FLAG_SKEW, FLAG_GRACE, FLAG_LOG_LEVEL, FLAG_LOG_FORMAT, FLAG_VERSION, FLAG_HELP,
+    FLAG_KUBECONFIG, FLAG_SCHEME, FLAG_SLICES, FLAG_IGNORED, FLAG_IGNORED_SWITCH, FLAG_IGNORED_NUMBER,
 };
 
 /* Names that stand behind one another share the first one's line of help. */
@@ -172,8 +217,9 @@ static const struct flag {
     const char *example, *help;
 } flags[] = {
     {"source", FLAG_SOURCE, false, "DIR", "directory of Kubernetes-style YAML that the control plane reads and follows"},
+    {"kubeconfig", FLAG_KUBECONFIG, false, "FILE", "without --source: access to the Kubernetes API server to read (that of the pod we run in)"},
     {"issuer", FLAG_ISSUER, false, "DIR", "directory of the identity issuer: tls.crt, tls.key, ca.crt or crt.pem, key.pem"},
-    {"token-key", FLAG_TOKEN_KEY, false, "FILE", "public keys (PEM) that sign the tokens of workloads"},
+    {"token-key", FLAG_TOKEN_KEY, false, "FILE", "public keys (PEM) that sign the tokens of workloads (in a cluster: its API server checks them)"},
     {"trust-anchors", FLAG_ANCHORS, false, "FILE", "trust anchors (PEM), where they are not beside the issuer"},
     {"addr", FLAG_ADDR, false, "ADDR", "address of the gRPC service, where only one component runs"},
     {"grpc-addr", FLAG_ADDR, false, NULL, NULL},
@@ -207,22 +253,21 @@ static const struct flag {
     {"help", FLAG_HELP, true, NULL, "print this and end"},
     {"h", FLAG_HELP, true, NULL, NULL},
     /* Of Linkerd's own components, for what is not here. */
-    {"kubeconfig", FLAG_IGNORED, false, NULL, NULL},
-    {"kube-apiclient-qps", FLAG_IGNORED, false, NULL, NULL},
-    {"kube-apiclient-burst", FLAG_IGNORED, false, NULL, NULL},
-    {"enable-endpoint-slices", FLAG_IGNORED, true, NULL, NULL},
-    {"enable-pprof", FLAG_IGNORED, true, NULL, NULL},
-    {"export-queue-metrics", FLAG_IGNORED, true, NULL, NULL},
-    {"ext-endpoint-zone-weights", FLAG_IGNORED, true, NULL, NULL},
+    {"kube-apiclient-qps", FLAG_IGNORED_NUMBER, false, NULL, NULL},
+    {"kube-apiclient-burst", FLAG_IGNORED_NUMBER, false, NULL, NULL},
+    {"enable-endpoint-slices", FLAG_SLICES, true, NULL, NULL},
+    {"enable-pprof", FLAG_IGNORED_SWITCH, true, NULL, NULL},
+    {"export-queue-metrics", FLAG_IGNORED_SWITCH, true, NULL, NULL},
+    {"ext-endpoint-zone-weights", FLAG_IGNORED_SWITCH, true, NULL, NULL},
     {"meshed-http2-client-params", FLAG_IGNORED, false, NULL, NULL},
-    {"identity-scheme", FLAG_IGNORED, false, NULL, NULL},
+    {"identity-scheme", FLAG_SCHEME, false, NULL, NULL},
     {"trace-collector", FLAG_IGNORED, false, NULL, NULL},
     {"server-addr", FLAG_IGNORED, false, NULL, NULL},
     {"server-tls-key", FLAG_IGNORED, false, NULL, NULL},
     {"server-tls-certs", FLAG_IGNORED, false, NULL, NULL},
     {"policy-deployment-name", FLAG_IGNORED, false, NULL, NULL},
-    {"patch-timeout-ms", FLAG_IGNORED, false, NULL, NULL},
-    {"admission-controller-disabled", FLAG_IGNORED, true, NULL, NULL},
+    {"patch-timeout-ms", FLAG_IGNORED_NUMBER, false, NULL, NULL},
+    {"admission-controller-disabled", FLAG_IGNORED_SWITCH, true, NULL, NULL},
 };
 
 static void take_addr(struct reader *reader, enum flag_id id)
@@ -285,7 +330,12 @@ static void take(struct reader *reader, enum flag_id id)
     case FLAG_L5D_HEADERS:
     case FLAG_VERSION:
     case FLAG_HELP: take_switch(reader, id); break;
-    case FLAG_IGNORED: buffer_printf(reader->notes, "--%s does nothing here: not available yet\n", reader->name); break;
+    case FLAG_KUBECONFIG: settings->kubeconfig = reader->value.len ? reader->value.ptr : NULL; break;
+    case FLAG_SCHEME: read_scheme(reader); break;
+    case FLAG_SLICES: read_slices(reader); break;
+    case FLAG_IGNORED: ignore(reader); break;
+    case FLAG_IGNORED_SWITCH: ignore_switch(reader); break;
+    case FLAG_IGNORED_NUMBER: ignore_number(reader); break;
     default: take_addr(reader, id); break;
     }
 }
@@ -349,11 +399,7 @@ static unsigned find_component(struct slice name)
 static void set_defaults(struct reader *reader)
 {
     struct settings *settings = reader->settings;
-    struct ip loopback = ip_v4(0x7f000001);
 
-    settings->destination_addr = (struct addr){loopback, 8086};
-    settings->identity_addr = (struct addr){loopback, 8080};
-    settings->policy_addr = (struct addr){loopback, 8090};
     settings->issuer = "/var/run/linkerd/identity/issuer";
     settings->issuance_lifetime_ns = 24 * 3600 * NS_PER_S;
     settings->clock_skew_ns = 20 * NS_PER_S;
@@ -378,7 +424,14 @@ static struct slice without_dot(struct slice domain)
     return slice_ends(domain, SLICE_LIT(".")) ? slice_take(domain, domain.len - 1) : domain;
 }
 
-static void finish(struct reader *reader)
+/* Where nothing was said: in a cluster all addresses, as the chart expects; elsewhere loopback. */
+static void default_addr(const struct settings *settings, struct addr *addr, uint16_t port)
+{
+    if (!addr->port)
+        *addr = (struct addr){settings->cluster ? (struct ip){.version = 6} : ip_v4(0x7f000001), port};
+}
+
+static void finish_addrs(struct reader *reader)
 {
     struct settings *settings = reader->settings;
     struct addr *own = settings->components == COMPONENT_IDENTITY ? &settings->identity_addr
@@ -389,18 +442,33 @@ static void finish(struct reader *reader)
         buffer_printf(reader->problems, "--addr names one service: with `all`, use --destination-addr, --identity-addr, --policy-addr\n");
     else if (reader->own_addr)
         *own = reader->addr;
-    if (!settings->admin_addr.port)
-        settings->admin_addr = (struct addr){ip_v4(0x7f000001), settings->components == COMPONENT_DESTINATION ? 9996 : 9990};
+    default_addr(settings, &settings->destination_addr, 8086);
+    default_addr(settings, &settings->identity_addr, 8080);
+    default_addr(settings, &settings->policy_addr, 8090);
+    default_addr(settings, &settings->admin_addr, settings->components == COMPONENT_DESTINATION ? 9996 : 9990);
+}
+
+static void finish(struct reader *reader)
+{
+    struct settings *settings = reader->settings;
+
+    settings->cluster = !settings->options.source.len && (settings->components != COMPONENT_IDENTITY || !settings->token_key);
+    finish_addrs(reader);
     settings->options.cluster_domain = without_dot(settings->options.cluster_domain);
     if (!settings->options.trust_domain.len)
         settings->options.trust_domain = settings->options.cluster_domain;
     settings->options.trust_domain = without_dot(settings->options.trust_domain);
-    if (!settings->options.source.len && settings->components != COMPONENT_IDENTITY)
-        buffer_printf(reader->problems, "--source is not set: expected a directory of manifests\n");
-    if ((settings->components & COMPONENT_IDENTITY) && !settings->token_key)
+    if (settings->options.source.len && settings->kubeconfig)
+        buffer_printf(reader->problems, "--source and --kubeconfig name two sources of resources: expected one of them\n");
+    if ((settings->components & COMPONENT_IDENTITY) && !settings->token_key && !settings->cluster)
         buffer_printf(reader->problems, "--token-key is not set: expected a file with the public keys that sign workload tokens\n");
     if (!settings->options.cluster_network_count)
         buffer_printf(reader->problems, "--cluster-networks is empty: expected at least one network\n");
+}
+
+static bool is_policy_controller(const char *program)
+{
+    return slice_ends(slice_str(program), SLICE_LIT("linkerd-policy-controller"));
 }
 
 int settings_read(struct settings *settings, int argc, char *const argv[], struct buffer *problems, struct buffer *notes)
@@ -410,6 +478,8 @@ int settings_read(struct settings *settings, int argc, char *const argv[], struc
     *settings = (struct settings){0};
     arena_init(&settings->arena, 4 * 1024 * 1024);
     set_defaults(&reader);
+    if (argc > 0 && is_policy_controller(argv[0]))
+        settings->components = COMPONENT_POLICY;
     for (int i = 1; i < argc;) {
         if (argv[i][0] == '-' && argv[i][1]) {
             i += take_argument(&reader, argc - i, &argv[i]);

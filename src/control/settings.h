@@ -2,7 +2,7 @@
  * The command line of linkerd-controller: `linkerd-controller COMPONENT [flags]`,
  * one table of flags with the names that Linkerd's components have, in their
  * forms: -name value, -name=value, --name value, --name=value; a switch is
- * -name or -name=false. All mistakes are reported at once, by name.
+ * -name or -name=false. Under the name linkerd-policy-controller the component is policy. All mistakes are reported at once, by name.
  */
 #pragma once
 
@@ -16,6 +16,8 @@ struct settings {
     struct addr destination_addr, identity_addr, policy_addr;
     struct addr admin_addr;
     struct addr dns_addr;         /* version 0: no DNS */
+    bool cluster;                 /* resources come from a Kubernetes API server, not from a directory */
+    const char *kubeconfig;       /* file of the cluster's access; NULL: that of the pod we run in */
     const char *issuer;           /* directory */
     const char *token_key;        /* file of public keys; NULL: not given */
     const char *trust_anchors;    /* PEM file; NULL: those beside the issuer */

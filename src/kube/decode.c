@@ -133,7 +133,7 @@ static void decode_metadata(struct decoder *d, const struct yaml_node *root, con
     object->version = decoder_copy(d, head->version);
     object->origin.file = decoder_copy(d, d->file);
     object->origin.line = root->line;
-    yaml_digest(root, object->digest);
+    yaml_digest_object(root, object->digest);
 }
 
 /* ---- what a directory asks for beyond Kubernetes ---- */
@@ -336,5 +336,17 @@ int decode_document(const struct yaml_node *root, const struct decode_options *o
 
     if (root)
         decode_node(&walk, root, SLICE_LIT(""), SLICE_LIT(""));
+    return walk.no_memory ? -ENOMEM : 0;
+}
+
+int decode_item(const struct yaml_node *root, enum kube_kind kind, struct slice version,
+                const struct decode_options *options, struct decode_sink *sink)
+{
+    struct walk walk = {options, sink, false};
+    struct slice group = kube_kind_group(kind);
+    char api_version[128];
+
+    snprintf(api_version, sizeof(api_version), "%.*s%s%.*s", SLICE_ARGS(group), group.len ? "/" : "", SLICE_ARGS(slice_take(version, 40)));
+    decode_node(&walk, root, slice_str(api_version), kube_kind_name(kind));
     return walk.no_memory ? -ENOMEM : 0;
 }

@@ -42,3 +42,9 @@ struct decode_options {
 
 /* Calls the sink for every object that the document holds, in order. 0 or -ENOMEM (some were not told). */
 int decode_document(const struct yaml_node *root, const struct decode_options *options, struct decode_sink *sink);
+/*
+ * The same for an element of a list whose kind is known from elsewhere (an API server does not repeat it in each), or an
+ * object that names its own.
+ */
+int decode_item(const struct yaml_node *root, enum kube_kind kind, struct slice version,
+                const struct decode_options *options, struct decode_sink *sink);

@@ -775,9 +775,42 @@ static void selectors(void **state)
     assert_true(kube_selector_matches(&selector, &one));
 }
 
+/* An element of a list from an API server has no kind of its own; what a write alone changes is no change. */
+static void test_items(void **state)
+{
+    static const char *const items[] = {
+        "metadata: {name: a, namespace: b, resourceVersion: '1', managedFields: [{manager: x}]}",
+        "metadata: {name: a, namespace: b, resourceVersion: '2'}",
+        "metadata: {name: a, namespace: b, resourceVersion: '2', labels: {x: other}}",
+        "{apiVersion: v1, kind: ServiceAccount, metadata: {name: a}}",
+    };
+    struct result result = {.sink.decoded = on_decoded, .reporter.report = on_report};
+    struct decode_options options = {SLICE_LIT(""), &result.reporter, false};
+    struct arena arena;
+
+    buffer_init(&result.reports, 1u << 16);
+    arena_init(&arena, 1u << 22);
+    for (size_t i = 0; i < sizeof(items) / sizeof(items[0]); i++) {
+        struct yaml_problem problem;
+        struct yaml_node *root;
+
+        assert_int_equal(yaml_parse(&arena, slice_str(items[i]), 1, YAML, &root, &problem), 0);
+        assert_int_equal(decode_item(root, KUBE_SERVICE_ACCOUNT, SLICE_LIT("v1"), &options, &result.sink), 0);
+    }
+    arena_release(&arena);
+    assert_int_equal(result.count, 4);
+    assert_int_equal(result.reports.len, 0);
+    assert_int_equal(result.objects[0]->kind, KUBE_SERVICE_ACCOUNT);
+    assert_slice(result.objects[0]->version, "v1");
+    assert_memory_equal(result.objects[0]->digest, result.objects[1]->digest, 16);
+    assert_memory_not_equal(result.objects[1]->digest, result.objects[2]->digest, 16);
+    release(&result);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_items),
         cmocka_unit_test(metadata),
         cmocka_unit_test(namespaces_and_nodes),
         cmocka_unit_test(services),

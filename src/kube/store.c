@@ -516,6 +516,15 @@ int store_subscribe(struct store *store, struct subscriber *subscriber)
     return 0;
 }
 
+uint32_t store_kinds(const struct store *store)
+{
+    uint32_t kinds = 0;
+
+    LIST_FOR_EACH (link, &store->subscribers)
+        kinds |= CONTAINER_OF(link, struct subscriber, link)->kinds;
+    return kinds;
+}
+
 void store_unsubscribe(struct store *store, struct subscriber *subscriber)
 {
     if (store->next == subscriber) {

@@ -1,7 +1,7 @@
 /*
  * The cache of all resources: typed objects by kind, namespace and name, with
  * the indexes that components look things up by, and an event for each change.
- * A source (kube/directory.h; the Kubernetes API later) puts and removes;
+ * A source (kube/directory.h, kube/api_source.h) puts and removes;
  * components subscribe and look up; kube/derive.h adds what a directory lacks.
  *
  *     store_new() -> subscribers join with store_subscribe() -> the source puts -> store_set_synced()
@@ -115,5 +115,7 @@ struct subscriber {
  * then oldest first. Not from inside a callback. 0, or -ENOMEM; then it is told nothing.
  */
 int store_subscribe(struct store *store, struct subscriber *subscriber);
+/* The kinds that some subscriber hears of: those that a source needs to bring. */
+uint32_t store_kinds(const struct store *store);
 /* Allowed inside its own callback; it hears nothing more. */
 void store_unsubscribe(struct store *store, struct subscriber *subscriber);

@@ -91,6 +91,11 @@ const struct yaml_node *yaml_get(const struct yaml_node *node, struct slice key)
 const char *yaml_kind_name(enum yaml_kind kind);
 /* Hash of the whole tree: equal trees have equal digests, whatever their spelling, comments and place. */
 void yaml_digest(const struct yaml_node *node, uint64_t ret_digest[2]);
+/*
+ * The same of a Kubernetes object, without metadata.resourceVersion and metadata.managedFields: they change with writes that
+ * change nothing.
+ */
+void yaml_digest_object(const struct yaml_node *object, uint64_t ret_digest[2]);
 
 /* The text that stands between quotes, unfolded and without escapes. 0, -EINVAL (not for single quotes) or -ENOMEM. */
 int yaml_single_quoted(struct arena *arena, struct slice raw, struct slice *ret_text);

@@ -59,3 +59,38 @@ void yaml_digest(const struct yaml_node *node, uint64_t ret_digest[2])
     ret_digest[0] = digest[0];
     ret_digest[1] = digest[1];
 }
+
+static bool is_left_out(struct slice key)
+{
+    return slice_eq(key, SLICE_LIT("resourceVersion")) || slice_eq(key, SLICE_LIT("managedFields"));
+}
+
+static void digest_metadata(const struct yaml_node *metadata, uint64_t ret_digest[2])
+{
+    uint64_t below[2];
+
+    ret_digest[0] = ret_digest[1] = (uint64_t)metadata->kind;
+    for (const struct yaml_item *item = metadata->items; item; item = item->next) {
+        if (is_left_out(item->key))
+            continue;
+        yaml_digest(item->value, below);
+        mix(ret_digest, item->key.ptr, item->key.len);
+        mix(ret_digest, below, sizeof(below));
+    }
+}
+
+void yaml_digest_object(const struct yaml_node *object, uint64_t ret_digest[2])
+{
+    uint64_t digest[2] = {(uint64_t)object->kind, object->count}, below[2];
+
+    for (const struct yaml_item *item = object->items; item; item = item->next) {
+        if (slice_eq(item->key, SLICE_LIT("metadata")) && item->value->kind == YAML_MAP)
+            digest_metadata(item->value, below);
+        else
+            yaml_digest(item->value, below);
+        mix(digest, item->key.ptr, item->key.len);
+        mix(digest, below, sizeof(below));
+    }
+    ret_digest[0] = digest[0];
+    ret_digest[1] = digest[1];
+}

@@ -133,16 +133,21 @@ static bool set_algorithms(SSL_CTX *ssl_ctx)
     const char *suites = has_fast_aes() ? "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
                                         : "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384";
 
-    return SSL_CTX_set_min_proto_version(ssl_ctx, TLS1_2_VERSION) == 1 &&
-           SSL_CTX_set_max_proto_version(ssl_ctx, TLS1_3_VERSION) == 1 &&
-           SSL_CTX_set_ciphersuites(ssl_ctx, suites) == 1 &&
+    return SSL_CTX_set_ciphersuites(ssl_ctx, suites) == 1 &&
            SSL_CTX_set_cipher_list(ssl_ctx, "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
                                             "ECDHE-ECDSA-CHACHA20-POLY1305") == 1 &&
            SSL_CTX_set1_sigalgs_list(ssl_ctx, "ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:ed25519:"
                                               "RSA+SHA256:RSA+SHA384:RSA+SHA512") == 1;
 }
 
-static bool set_behaviour(struct tls_context *context, SSL_CTX *ssl_ctx)
+/* Until it is said who decides. */
+static int believe_nobody(X509_STORE_CTX *store_ctx, void *what)
+{
+    X509_STORE_CTX_set_error(store_ctx, X509_V_ERR_APPLICATION_VERIFICATION);
+    return 0;
+}
+
+static bool set_behaviour(SSL_CTX *ssl_ctx)
 {
     /* Resumption would outlive a change of trust and costs memory: no tickets, no cache. */
     SSL_CTX_set_options(ssl_ctx, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
@@ -152,10 +157,11 @@ static bool set_behaviour(struct tls_context *context, SSL_CTX *ssl_ctx)
                      SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_max_cert_list(ssl_ctx, LIMIT_TLS_HANDSHAKE / 2);
     SSL_CTX_set_verify(ssl_ctx, SSL_VERIFY_PEER, NULL);
-    SSL_CTX_set_cert_verify_callback(ssl_ctx, tls_verify_peer, context);
+    SSL_CTX_set_cert_verify_callback(ssl_ctx, believe_nobody, NULL);
     SSL_CTX_set_alpn_select_cb(ssl_ctx, tls_select_alpn, NULL);
     SSL_CTX_set_keylog_callback(ssl_ctx, tls_take_secret);
-    return SSL_CTX_set_num_tickets(ssl_ctx, 0) == 1;
+    return SSL_CTX_set_min_proto_version(ssl_ctx, TLS1_2_VERSION) == 1 &&
+           SSL_CTX_set_max_proto_version(ssl_ctx, TLS1_3_VERSION) == 1 && SSL_CTX_set_num_tickets(ssl_ctx, 0) == 1;
 }
 
 static bool set_own(SSL_CTX *ssl_ctx, const struct tls_credentials *credentials)
@@ -191,7 +197,7 @@ static bool fetch_ciphers(struct tls_context *context)
     return true;
 }
 
-int tls_context_new(struct sys *sys, struct tls_credentials *credentials, struct tls_context **ret_context)
+int tls_context_prepare(struct sys *sys, struct tls_context **ret_context)
 {
     struct tls_context *context = calloc(1, sizeof(*context));
 
@@ -199,12 +205,28 @@ int tls_context_new(struct sys *sys, struct tls_credentials *credentials, struct
         return -ENOMEM;
     context->refs = 1;
     context->sys = sys;
-    context->credentials = tls_credentials_ref(credentials);
     context->bio_method = tls_bio_method();
     context->ssl_ctx = SSL_CTX_new(TLS_method());
-    if (!context->bio_method || !context->ssl_ctx || !set_algorithms(context->ssl_ctx) ||
-        !set_behaviour(context, context->ssl_ctx) || !set_own(context->ssl_ctx, credentials) ||
-        !set_anchors(context->ssl_ctx, credentials) || !fetch_ciphers(context)) {
+    if (!context->bio_method || !context->ssl_ctx || !set_behaviour(context->ssl_ctx) || !fetch_ciphers(context)) {
+        ERR_clear_error();
+        tls_context_unref(context);
+        return -ENOMEM;
+    }
+    *ret_context = context;
+    return 0;
+}
+
+int tls_context_new(struct sys *sys, struct tls_credentials *credentials, struct tls_context **ret_context)
+{
+    struct tls_context *context;
+    int r = tls_context_prepare(sys, &context);
+
+    if (r < 0)
+        return r;
+    context->credentials = tls_credentials_ref(credentials);
+    SSL_CTX_set_cert_verify_callback(context->ssl_ctx, tls_verify_peer, context);
+    if (!set_algorithms(context->ssl_ctx) || !set_own(context->ssl_ctx, credentials) ||
+        !set_anchors(context->ssl_ctx, credentials)) {
         ERR_clear_error();
         tls_context_unref(context);
         return -ENOMEM;

@@ -3,8 +3,10 @@
 #include <openssl/err.h>
 #include <stdlib.h>
 
+#include "base/ip.h"
 #include "base/limits.h"
 #include "net/tls_internal.h"
+#include "net/tls_web.h"
 
 struct tls *tls_of(const struct io_stack *stack)
 {
@@ -106,6 +108,8 @@ int tls_push_server(struct io_stack *stack, struct tls_context *context, const s
     struct tls *tls;
     int r;
 
+    if (context->kind != TLS_CONTEXT_MESH)
+        return -EINVAL;
     if (!tls_credentials_leaf(context->credentials))
         return -ENOKEY;
     r = push(stack, context, (struct san){SAN_NONE, SLICE_NULL}, alpn, alpn_count, &tls);
@@ -151,7 +155,7 @@ int tls_push_client(struct io_stack *stack, struct tls_context *context, const s
     struct tls *tls;
     int r;
 
-    if (client->expected.kind != SAN_DNS && client->expected.kind != SAN_URI)
+    if (context->kind != TLS_CONTEXT_MESH || (client->expected.kind != SAN_DNS && client->expected.kind != SAN_URI))
         return -EINVAL;
     r = push(stack, context, client->expected, client->alpn, client->alpn_count, &tls);
     if (r < 0)
@@ -169,11 +173,39 @@ int tls_push_client(struct io_stack *stack, struct tls_context *context, const s
     return 0;
 }
 
+int tls_push_web(struct io_stack *stack, struct tls_context *context, struct slice host, const struct slice *alpn,
+                 size_t alpn_count)
+{
+    struct san expected = {SAN_OTHER, slice_ends(host, SLICE_LIT(".")) ? slice_take(host, host.len - 1) : host};
+    struct ip ip;
+    struct tls *tls;
+    int r;
+
+    if (context->kind == TLS_CONTEXT_MESH || !expected.name.len)
+        return -EINVAL;
+    r = push(stack, context, expected, alpn, alpn_count, &tls);
+    if (r < 0)
+        return r;
+    SSL_set_connect_state(tls->ssl);
+    r = offer_alpn(tls->ssl, alpn, alpn_count);
+    if (r == 0 && ip_parse(expected.name, &ip) < 0)
+        r = offer_name(tls->ssl, expected.name);
+    if (r < 0) {
+        ERR_clear_error();
+        tls_free(&tls->io);
+        return r;
+    }
+    io_push(stack, &tls->io);
+    return 0;
+}
+
 int tls_push_inspector(struct io_stack *stack, struct tls_context *context, struct slice server_name)
 {
     struct tls *tls;
-    int r = push(stack, context, (struct san){SAN_NONE, SLICE_NULL}, NULL, 0, &tls);
+    int r = context->kind == TLS_CONTEXT_MESH ? 0 : -EINVAL;
 
+    if (r == 0)
+        r = push(stack, context, (struct san){SAN_NONE, SLICE_NULL}, NULL, 0, &tls);
     if (r < 0)
         return r;
     SSL_set_connect_state(tls->ssl);

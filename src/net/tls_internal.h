@@ -8,16 +8,22 @@
 
 /* --- tls_context.c --- */
 
+/* Which peers a context is for: those of the mesh, or ordinary servers (net/tls_web.h). */
+enum tls_context_kind { TLS_CONTEXT_MESH, TLS_CONTEXT_WEB, TLS_CONTEXT_WEB_INSECURE };
+
 struct tls_context {
     unsigned refs;
+    enum tls_context_kind kind;
     struct sys *sys;
-    struct tls_credentials *credentials;
+    struct tls_credentials *credentials; /* NULL unless of the mesh */
     SSL_CTX *ssl_ctx;
     BIO_METHOD *bio_method;
     EVP_CIPHER *ciphers[TLS_SUITES];
     unsigned handshakes, most_handshakes; /* under way, and how many there were at once since there was none */
 };
 
+/* A context that believes nobody yet: who calls this says whom (SSL_CTX_set_cert_verify_callback). 0 or -ENOMEM. */
+int tls_context_prepare(struct sys *sys, struct tls_context **ret_context);
 const EVP_CIPHER *tls_context_cipher(const struct tls_context *context, const struct tls_suite *suite);
 void tls_context_handshake_began(struct tls_context *context);
 /* After a burst of them, gives the memory that it took back to the system. */

@@ -72,7 +72,7 @@ static enum tls_failure failure_of(int error)
     return error == X509_V_ERR_OUT_OF_MEM ? TLS_NO_MEMORY : TLS_BAD_CERTIFICATE;
 }
 
-static void explain(struct tls *tls, X509_STORE_CTX *store_ctx, int error)
+void tls_verify_explain(struct tls *tls, X509_STORE_CTX *store_ctx, int error)
 {
     GENERAL_NAMES *names;
     struct san shown;
@@ -122,7 +122,7 @@ int tls_verify_peer(X509_STORE_CTX *store_ctx, void *what)
     if (error == X509_V_OK)
         error = tls->server ? identify_client(tls, leaf) : identify_server(tls, leaf);
     if (error != X509_V_OK && tls->failure == TLS_OK)
-        explain(tls, store_ctx, error);
+        tls_verify_explain(tls, store_ctx, error);
     ERR_clear_error();
     X509_STORE_CTX_set_error(store_ctx, error);
     return error == X509_V_OK;

@@ -16,12 +16,14 @@ def run(programs, binaries, *arguments):
 
 
 def test_flags_are_checked_all_at_once(programs, binaries):
-    status, text = run(programs, binaries, "all", "--destination-addr=nowhere", "-default-policy", "open", "--cluster-networks=10.0.0.0/40",
+    status, text = run(programs, binaries, "all", "--source=.", "--kubeconfig=x", "--identity-scheme=spiffe", "-kube-apiclient-qps=many",
+                       "-enable-endpoint-slices=false", "--destination-addr=nowhere", "-default-policy", "open", "--cluster-networks=10.0.0.0/40",
                        "--no-such-flag", "--default-opaque-ports=80-70", "--log-format=xml", "--stream-queue-capacity=0", "--issuer")
     assert status == 64
     for word in ("--destination-addr=nowhere", "--default-policy=open", "--cluster-networks=", "--no-such-flag is not a flag",
                  "--default-opaque-ports=80-70", "--log-format=xml", "--stream-queue-capacity=0", "--issuer needs a value",
-                 "--source is not set", "--token-key is not set"):
+                 "--source and --kubeconfig name two sources", "--token-key is not set", "--identity-scheme=spiffe", "--kube-apiclient-qps=many",
+                 "--enable-endpoint-slices=false"):
         assert word in text, text
     assert run(programs, binaries)[0] == 64
     assert run(programs, binaries, "every")[0] == 64
@@ -34,15 +36,50 @@ def test_flags_are_checked_all_at_once(programs, binaries):
 def test_flags_in_both_forms(control):
     control.write("web.yaml", service(), pod())
     control.start("-cluster-domain", "mesh.example", "--controller-namespace=mesh", "-enable-h2-upgrade=false", "-log-level", "debug",
-                  "-kubeconfig=x")
-    control.program.wait_line("--kubeconfig does nothing here: not available yet")
+                  "-kube-apiclient-qps=100", "-enable-pprof=false", "-enable-endpoint-slices")
+    control.program.wait_line("--kube-apiclient-qps does nothing here: not available yet")
+    assert "pprof" not in control.program.output
     endpoint, = control.watch_endpoints("web.default.svc.mesh.example:80").next().add.addrs
     assert not endpoint.protocol_hint.HasField("h2") and not endpoint.HasField("tls_identity"), "meshed by another control plane"
+
+
+# What the chart's pods are started with.
+CHART = {
+    "identity": ["identity", "-log-level=info", "-log-format=plain", "-controller-namespace=linkerd", "-identity-trust-domain=cluster.local",
+                 "-identity-issuance-lifetime=24h0m0s", "-identity-clock-skew-allowance=20s", "-identity-scheme=linkerd.io/tls",
+                 "-enable-pprof=false", "-kube-apiclient-qps=100", "-kube-apiclient-burst=200"],
+    "destination": ["destination", "-addr=:8086", "-controller-namespace=linkerd", "-outbound-transport-mode=transport-header",
+                    "-enable-h2-upgrade=true", "-log-level=info", "-log-format=plain", "-enable-endpoint-slices=true",
+                    "-cluster-domain=cluster.local", "-identity-trust-domain=cluster.local", "-default-opaque-ports=25,587,3306,4444,5432",
+                    "-enable-ipv6=false", "-enable-pprof=false", '--meshed-http2-client-params={"keep_alive":{}}'],
+    "policy": ["policy", "--admin-addr=[::]:9990", "--control-plane-namespace=linkerd", "--grpc-addr=[::]:8090", "--server-addr=[::]:9443",
+               "--server-tls-key=/var/run/linkerd/tls/tls.key", "--server-tls-certs=/var/run/linkerd/tls/tls.crt",
+               "--cluster-networks=10.0.0.0/8,100.64.0.0/10", "--identity-domain=cluster.local", "--cluster-domain=cluster.local",
+               "--default-policy=all-unauthenticated", "--log-level=linkerd=info,warn", "--log-format=plain",
+               "--default-opaque-ports=25,587", "--global-egress-network-namespace=linkerd-egress", "--probe-networks=0.0.0.0/0,::/0"],
+}
+
+
+@pytest.mark.parametrize("component", sorted(CHART))
+def test_the_arguments_of_the_charts_pods(component, control, programs, binaries):
+    """Accepted as they are; only the cluster is missing here."""
+    arguments = [*CHART[component], "-metrics-addr", f"{control.host}:9990"]
+    program = programs.start([binaries["linkerd-controller"], *arguments], name=component,
+                             env={"KUBERNETES_SERVICE_HOST": "", "KUBERNETES_SERVICE_PORT": ""})
+    assert program.wait_exit() == 71
+    assert "KUBERNETES_SERVICE_HOST is not set" in program.output and "not valid" not in program.output, program.output
+    if component == "policy":  # under the name that its image has
+        link = control.directory / "linkerd-policy-controller"
+        link.symlink_to(binaries["linkerd-controller"])
+        program = programs.start([link, *arguments[1:]], name="by-link")
+        assert program.wait_exit() == 71 and "KUBERNETES_SERVICE_HOST" in program.output, program.output
 
 
 def test_what_cannot_start(control, programs, binaries):
     status, text = run(programs, binaries, "destination", "--source", control.directory / "nothing", f"--admin-addr={control.host}:9990")
     assert status == 71 and "nothing" in text
+    status, text = run(programs, binaries, "destination", "--kubeconfig", control.directory / "none", f"--admin-addr={control.host}:9990")
+    assert status == 71 and "there is no kubeconfig file" in text
     (control.directory / "token.pub").write_text("")
     program = programs.start(control.arguments())
     assert program.wait_exit() == 71 and "token.pub" in program.output

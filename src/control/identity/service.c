@@ -33,7 +33,7 @@ static const struct metric_family families[FAMILIES] = {
 struct identity_service {
     struct controller *controller;
     struct identity_settings settings;
-    struct token_file *tokens;
+    struct token_file *tokens;  /* NULL: the settings' validator decides */
     struct x509_bundle anchors; /* given ones */
     struct identity *identity;
     struct grpc_service certify, bundle;
@@ -307,7 +307,7 @@ static void load_issuer(struct identity_service *service)
 static void load_tokens(struct identity_service *service)
 {
     struct errmsg msg = {""};
-    int r = token_file_reload(service->tokens, &msg);
+    int r = service->tokens ? token_file_reload(service->tokens, &msg) : 0;
 
     if (r < 0 && !service->tokens_bad)
         metric_add(service->metrics[RELOAD_FAILURES], 1);
@@ -346,11 +346,11 @@ static int make_identity(struct identity_service *service, struct errmsg *msg)
     };
     int r = service->settings.trust_anchors ? read_anchors(service->settings.trust_anchors, msg, &service->anchors) : 0;
 
-    if (r == 0)
+    if (r == 0 && service->settings.token_key)
         r = token_file_new(service->settings.token_key, service->settings.skew_ns, msg, &service->tokens);
     if (r < 0)
         return r;
-    options.validator = token_file_validator(service->tokens);
+    options.validator = service->tokens ? token_file_validator(service->tokens) : service->settings.validator;
     return identity_new(&options, msg, &service->identity);
 }
 

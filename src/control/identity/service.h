@@ -14,7 +14,8 @@
 
 struct identity_settings {
     const char *issuer;        /* directory */
-    const char *token_key;     /* file with public keys */
+    const char *token_key;     /* file with public keys; NULL: the validator decides */
+    struct token_validator *validator; /* outlives the service */
     const char *trust_anchors; /* PEM file; NULL: those beside the issuer */
     int64_t lifetime_ns, skew_ns;
 };

@@ -1,0 +1,52 @@
+/*
+ * How to reach one API server: its address, whom to believe, and what to prove
+ * oneself with. Made from kubeconfig files (kube/kubeconfig.h) or from what
+ * Kubernetes mounts into a pod; used by kube/api_client.h.
+ *
+ * Credentials in files are read each time they are needed, since tokens and
+ * certificates rotate while we run.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "base/errmsg.h"
+#include "event/sys.h"
+#include "net/tls_web.h"
+
+/* Text lives in the arena. Of a pair of a PEM text and a file, the text counts. */
+struct kube_access {
+    struct arena arena;
+    struct slice origin; /* for people: "context \"admin\" of /root/.kube/config" */
+    struct slice server; /* as written: "https://10.96.0.1:443" */
+    bool tls;
+    struct slice host; /* a name, or an address without brackets */
+    uint16_t port;
+    struct slice authority; /* host:port as HTTP has it */
+    struct slice prefix;    /* in front of every path; without a slash at its end, so mostly empty */
+    struct slice tls_server_name; /* what the certificate is to be for; empty: the host */
+    bool insecure;
+    struct slice ca_pem, ca_file; /* both empty: the authorities of the system */
+    struct slice certificate_pem, certificate_file, key_pem, key_file;
+    struct slice token, token_file; /* here the file counts first, as kubectl has it */
+    struct slice user, password;
+    struct slice namespace_; /* to use where none is named; may be empty */
+};
+
+void kube_access_release(struct kube_access *access);
+/* Takes "https://host:port/prefix" apart into the fields above; the text's memory must outlive the access. -EINVAL with a reason. */
+int kube_access_set_server(struct kube_access *access, struct slice server, struct errmsg *msg);
+
+#define KUBE_POD_DIRECTORY "/var/run/secrets/kubernetes.io/serviceaccount"
+/*
+ * The cluster that this pod runs in: host and port are KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT (NULL: not in a
+ * pod, -ENOENT), the directory has token, ca.crt and namespace.
+ */
+int kube_access_in_pod(const char *host, const char *port, const char *directory, struct kube_access *ret_access,
+                       struct errmsg *msg);
+
+/* The value of the Authorization field, appended; nothing when there is none to send. Reads the token's file. */
+int kube_access_authorization(const struct kube_access *access, struct buffer *ret_value, struct errmsg *msg);
+/* Reads certificates and keys that are in files. NULL in *ret_context without TLS. 0 or a negative errno with a reason. */
+int kube_access_tls(const struct kube_access *access, struct sys *sys, struct tls_context **ret_context,
+                    struct errmsg *msg);

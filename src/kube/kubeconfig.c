@@ -1,0 +1,373 @@
+#include "kube/kubeconfig.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "kube/base64.h"
+#include "kube/file.h"
+#include "kube/yaml.h"
+
+enum part { CLUSTERS, USERS, CONTEXTS, PARTS };
+
+/* The list's name, the name of one of its elements, and both for people. */
+static const struct {
+    const char *list, *element;
+} parts[PARTS] = {{"clusters", "cluster"}, {"users", "user"}, {"contexts", "context"}};
+
+struct entry {
+    struct entry *next;
+    struct slice name, file, folder; /* the folder without a slash at its end; empty: where we run */
+    const struct yaml_node *node;
+};
+
+struct kubeconfig {
+    struct arena arena;
+    struct entry *entries[PARTS]; /* newest first, so that the last of a name counts: the first file's */
+    struct slice current, files;
+};
+
+int kubeconfig_new(struct kubeconfig **ret_config)
+{
+    struct kubeconfig *config = calloc(1, sizeof(*config));
+
+    if (!config)
+        return -ENOMEM;
+    arena_init(&config->arena, LIMIT_KUBECONFIG);
+    *ret_config = config;
+    return 0;
+}
+
+void kubeconfig_free(struct kubeconfig *config)
+{
+    if (!config)
+        return;
+    arena_release(&config->arena);
+    free(config);
+}
+
+/* --- reading --- */
+
+static struct slice folder_of(struct slice file)
+{
+    size_t end = file.len;
+
+    while (end && file.ptr[end - 1] != '/')
+        end--;
+    return slice_take(file, end > 1 ? end - 1 : end);
+}
+
+static int complain(struct slice file, const struct yaml_node *node, struct errmsg *msg, const char *what)
+{
+    return errmsg_set(msg, -EINVAL, "%.*s:%d: %s", SLICE_ARGS(slice_take(file, 200)), node->line, what);
+}
+
+/* A text under a key; absent or null is empty. */
+static int text_at(const struct entry *entry, const struct yaml_node *node, const char *key, struct slice *ret_text,
+                   struct errmsg *msg)
+{
+    const struct yaml_node *value = yaml_get(node, slice_str(key));
+    char what[100];
+
+    *ret_text = SLICE_LIT("");
+    if (!value || value->kind == YAML_NULL)
+        return 0;
+    if (value->kind != YAML_STRING) {
+        snprintf(what, sizeof(what), "%s: expected a text, found %s", key, yaml_kind_name(value->kind));
+        return complain(entry->file, value, msg, what);
+    }
+    *ret_text = value->text;
+    return 0;
+}
+
+static int add_entry(struct kubeconfig *config, enum part part, struct slice file, const struct yaml_node *node,
+                     struct errmsg *msg)
+{
+    struct entry *entry = ARENA_NEW(&config->arena, struct entry);
+    char what[100];
+    int r;
+
+    if (!entry)
+        return -ENOMEM;
+    *entry = (struct entry){.file = file, .folder = folder_of(file), .node = yaml_get(node, slice_str(parts[part].element))};
+    r = text_at(entry, node, "name", &entry->name, msg);
+    if (r < 0)
+        return r;
+    if (!entry->name.len) {
+        snprintf(what, sizeof(what), "an element of %s has no name", parts[part].list);
+        return complain(file, node, msg, what);
+    }
+    for (const struct entry *other = config->entries[part]; other; other = other->next)
+        if (slice_eq(other->name, entry->name))
+            return 0;
+    entry->next = config->entries[part];
+    config->entries[part] = entry;
+    return 0;
+}
+
+static int add_part(struct kubeconfig *config, enum part part, struct slice file, const struct yaml_node *root,
+                    struct errmsg *msg)
+{
+    const struct yaml_node *list = yaml_get(root, slice_str(parts[part].list));
+    char what[100];
+    int r = 0;
+
+    if (!list || list->kind == YAML_NULL)
+        return 0;
+    snprintf(what, sizeof(what), "%s: expected a list", parts[part].list);
+    if (list->kind != YAML_LIST)
+        return complain(file, list, msg, what);
+    for (const struct yaml_item *item = list->items; item && r == 0; item = item->next)
+        r = add_entry(config, part, file, item->value, msg);
+    return r;
+}
+
+static int add_root(struct kubeconfig *config, struct slice file, const struct yaml_node *root, struct errmsg *msg)
+{
+    struct slice current;
+    int r;
+
+    if (root->kind != YAML_MAP)
+        return complain(file, root, msg, "expected a kubeconfig (a map with clusters, users and contexts)");
+    r = text_at(&(struct entry){.file = file}, root, "current-context", &current, msg);
+    if (r == 0 && !config->current.len)
+        config->current = current;
+    for (int part = 0; part < PARTS && r == 0; part++)
+        r = add_part(config, (enum part)part, file, root, msg);
+    return r;
+}
+
+int kubeconfig_add(struct kubeconfig *config, struct slice file, struct slice bytes, struct errmsg *msg)
+{
+    struct slice rest = bytes, name = arena_dup(&config->arena, file);
+    struct yaml_document document;
+    struct yaml_problem problem;
+    struct yaml_node *root = NULL;
+    int line = 1, r;
+
+    if (!name.ptr)
+        return -ENOMEM;
+    config->files = config->files.len ? arena_printf(&config->arena, "%.*s:%.*s", SLICE_ARGS(config->files), SLICE_ARGS(name)) : name;
+    if (!config->files.ptr)
+        return -ENOMEM;
+    if (!yaml_next_document(&rest, &line, &document))
+        return 0;
+    r = yaml_parse(&config->arena, document.text, document.line, YAML, &root, &problem);
+    if (r < 0)
+        return errmsg_set(msg, r, "%.*s:%d: %s", SLICE_ARGS(slice_take(name, 200)), problem.line, problem.msg.text);
+    return root ? add_root(config, name, root, msg) : 0;
+}
+
+/* --- choosing --- */
+
+/* What is being read, to complain about it. */
+struct choice {
+    const struct kubeconfig *config;
+    struct kube_access *access;
+    struct errmsg *msg;
+};
+
+static int find(const struct choice *choice, enum part part, struct slice name, const struct entry **ret_entry)
+{
+    for (const struct entry *entry = choice->config->entries[part]; entry; entry = entry->next)
+        if (slice_eq(entry->name, name)) {
+            *ret_entry = entry;
+            return 0;
+        }
+    return errmsg_set(choice->msg, -ENOENT, "%.*s: there is no %s \"%.*s\"", SLICE_ARGS(slice_take(choice->config->files, 200)),
+                      parts[part].element, SLICE_ARGS(slice_take(name, 100)));
+}
+
+/* Copies the text under the key into the access. */
+static int take(const struct choice *choice, const struct entry *entry, const char *key, struct slice *ret_text)
+{
+    struct slice text;
+    int r = text_at(entry, entry->node, key, &text, choice->msg);
+
+    if (r < 0 || !text.len)
+        return r;
+    *ret_text = arena_dup(&choice->access->arena, text);
+    return ret_text->ptr ? 0 : -ENOMEM;
+}
+
+static int take_path(const struct choice *choice, const struct entry *entry, const char *key, struct slice *ret_path)
+{
+    struct slice text;
+    int r = text_at(entry, entry->node, key, &text, choice->msg);
+    bool relative = text.len && text.ptr[0] != '/' && entry->folder.len;
+
+    if (r < 0 || !text.len)
+        return r;
+    *ret_path = relative ? arena_printf(&choice->access->arena, "%.*s/%.*s", SLICE_ARGS(entry->folder), SLICE_ARGS(text))
+                         : arena_dup(&choice->access->arena, text);
+    return ret_path->ptr ? 0 : -ENOMEM;
+}
+
+static int take_data(const struct choice *choice, const struct entry *entry, const char *key, struct slice *ret_bytes)
+{
+    struct slice text;
+    char what[120];
+    int r = text_at(entry, entry->node, key, &text, choice->msg);
+
+    if (r < 0 || !text.len)
+        return r;
+    r = base64_read(&choice->access->arena, text, ret_bytes);
+    if (r != -EINVAL)
+        return r;
+    snprintf(what, sizeof(what), "%s: it is not base64", key);
+    return complain(entry->file, yaml_get(entry->node, slice_str(key)), choice->msg, what);
+}
+
+/* Keys that change what would be done, and that we cannot honour. */
+static int refuse(const struct choice *choice, const struct entry *entry, const char *const *keys, const char *instead)
+{
+    char what[200];
+
+    for (; *keys; keys++) {
+        const struct yaml_node *node = yaml_get(entry->node, slice_str(*keys));
+
+        if (!node || node->kind == YAML_NULL || (node->kind == YAML_STRING && !node->text.len))
+            continue;
+        snprintf(what, sizeof(what), "%s: not available yet; %s", *keys, instead);
+        return complain(entry->file, node, choice->msg, what);
+    }
+    return 0;
+}
+
+static int choose_cluster(const struct choice *choice, const struct entry *cluster)
+{
+    static const char *const unknown[] = {"proxy-url", NULL};
+    const struct yaml_node *insecure = yaml_get_lit(cluster->node, "insecure-skip-tls-verify");
+    struct kube_access *access = choice->access;
+    struct slice server = SLICE_LIT("");
+    int r = refuse(choice, cluster, unknown, "reach the API server without a proxy");
+
+    if (r == 0)
+        r = take(choice, cluster, "server", &server);
+    if (r == 0 && !server.len)
+        r = errmsg_set(choice->msg, -EINVAL, "%.*s: the cluster \"%.*s\" has no server", SLICE_ARGS(slice_take(cluster->file, 200)),
+                       SLICE_ARGS(slice_take(cluster->name, 100)));
+    if (r == 0)
+        r = kube_access_set_server(access, server, choice->msg);
+    if (r == 0)
+        r = take(choice, cluster, "tls-server-name", &access->tls_server_name);
+    if (r == 0)
+        r = take_data(choice, cluster, "certificate-authority-data", &access->ca_pem);
+    if (r == 0)
+        r = take_path(choice, cluster, "certificate-authority", &access->ca_file);
+    if (r == 0 && insecure && insecure->kind != YAML_NULL && insecure->kind != YAML_BOOLEAN)
+        r = complain(cluster->file, insecure, choice->msg, "insecure-skip-tls-verify: expected true or false");
+    access->insecure = r == 0 && insecure && insecure->kind == YAML_BOOLEAN && insecure->boolean;
+    if (r == 0 && access->insecure && (access->ca_pem.len || access->ca_file.len))
+        r = complain(cluster->file, insecure, choice->msg, "insecure-skip-tls-verify: contradicts the certificate authority beside it; take one of them out");
+    return r;
+}
+
+static int choose_user(const struct choice *choice, const struct entry *user)
+{
+    static const char *const plugins[] = {"exec", "auth-provider", NULL};
+    static const char *const others[] = {"as", "as-uid", "as-groups", "as-user-extra", NULL};
+    struct kube_access *access = choice->access;
+    int r = refuse(choice, user, plugins, "use a token, a token file or a client certificate");
+
+    if (r == 0)
+        r = refuse(choice, user, others, "come as the user itself");
+    if (r == 0)
+        r = take(choice, user, "token", &access->token);
+    if (r == 0)
+        r = take_path(choice, user, "tokenFile", &access->token_file);
+    if (r == 0)
+        r = take(choice, user, "username", &access->user);
+    if (r == 0)
+        r = take(choice, user, "password", &access->password);
+    if (r == 0)
+        r = take_data(choice, user, "client-certificate-data", &access->certificate_pem);
+    if (r == 0)
+        r = take_path(choice, user, "client-certificate", &access->certificate_file);
+    if (r == 0)
+        r = take_data(choice, user, "client-key-data", &access->key_pem);
+    if (r == 0)
+        r = take_path(choice, user, "client-key", &access->key_file);
+    return r;
+}
+
+static int choose(const struct choice *choice, struct slice name)
+{
+    const struct entry *context, *cluster, *user;
+    struct slice cluster_name, user_name;
+    int r = find(choice, CONTEXTS, name, &context);
+
+    if (r == 0)
+        r = text_at(context, context->node, "cluster", &cluster_name, choice->msg);
+    if (r == 0)
+        r = text_at(context, context->node, "user", &user_name, choice->msg);
+    if (r == 0)
+        r = take(choice, context, "namespace", &choice->access->namespace_);
+    if (r == 0)
+        r = find(choice, CLUSTERS, cluster_name, &cluster);
+    if (r == 0)
+        r = choose_cluster(choice, cluster);
+    if (r == 0 && user_name.len) {
+        r = find(choice, USERS, user_name, &user);
+        if (r == 0)
+            r = choose_user(choice, user);
+    }
+    return r;
+}
+
+int kubeconfig_choose(const struct kubeconfig *config, struct slice context, struct kube_access *ret_access,
+                      struct errmsg *msg)
+{
+    struct kube_access access = {0};
+    const struct choice choice = {config, &access, msg};
+    struct slice name = context.len ? context : config->current;
+    int r;
+
+    if (!name.len)
+        return errmsg_set(msg, -ENOENT, "%.*s: there is no current-context, and none was named", SLICE_ARGS(slice_take(config->files, 200)));
+    arena_init(&access.arena, LIMIT_KUBECONFIG);
+    r = choose(&choice, name);
+    if (r == 0) {
+        access.origin = arena_printf(&access.arena, "context \"%.*s\" of %.*s", SLICE_ARGS(name), SLICE_ARGS(config->files));
+        r = access.origin.ptr ? 0 : -ENOMEM;
+    }
+    if (r < 0) {
+        kube_access_release(&access);
+        return r;
+    }
+    *ret_access = access;
+    return 0;
+}
+
+/* --- files --- */
+
+/* 1: read; 0: it is not there. */
+static int add_file(struct kubeconfig *config, struct slice path, struct errmsg *msg)
+{
+    struct buffer bytes;
+    int r = file_read(path, LIMIT_KUBECONFIG, &bytes, msg);
+
+    if (r == 0)
+        r = kubeconfig_add(config, path, buffer_slice(&bytes), msg);
+    file_forget(&bytes);
+    return r == -ENOENT ? 0 : r < 0 ? r : 1;
+}
+
+int kubeconfig_load(const char *files, struct slice context, struct kube_access *ret_access, struct errmsg *msg)
+{
+    struct slice rest = slice_str(files), file;
+    struct kubeconfig *config;
+    int r = kubeconfig_new(&config), found = 0;
+
+    if (r < 0)
+        return r;
+    while (r >= 0 && rest.len && slice_split(&rest, ':', &file)) {
+        r = file.len ? add_file(config, file, msg) : 0;
+        found += r == 1;
+    }
+    if (r >= 0)
+        r = found ? kubeconfig_choose(config, context, ret_access, msg) : errmsg_set(msg, -ENOENT, "there is no kubeconfig file %s", files);
+    kubeconfig_free(config);
+    return r;
+}
