@@ -1,6 +1,6 @@
 # Names for what people type; the work is done by meson, scripts/ and demo/.
 
-.PHONY: help deps build test test-quick demo bench cluster cluster-down fuzz clean
+.PHONY: help deps build test test-quick demo bench images cluster cluster-down fuzz clean
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -25,6 +25,9 @@ demo: ## a mesh on this machine; FOR=30s ends by itself
 
 bench: build ## side by side with other proxies; prints a table, writes build/bench.json
 	@bench/run $(BENCH)
+
+images: build ## container images as tars in build/images; REGISTRY=localhost/clinkerd TAG=VERSION
+	@images/make $(if $(REGISTRY),--registry $(REGISTRY)) $(if $(TAG),--tag $(TAG)) $(NAME)
 
 cluster: ## a Kubernetes cluster on this machine (root); NODES=3; make cluster-down ends it
 	@scripts/deps system

@@ -21,9 +21,10 @@ _CAPABILITIES = {"net_admin": 12, "net_raw": 13, "net_bind_service": 10}
 
 
 def file_capabilities(*names):
-    """The value of security.capability: permitted and effective, version 2 (linux/capability.h)."""
+    """The value of security.capability: permitted, inheritable and effective, version 2 (linux/capability.h)."""
     bits = sum(1 << _CAPABILITIES[name] for name in names)
-    return struct.pack("<IIIII", 0x02000001, bits & 0xFFFFFFFF, 0, bits >> 32, 0)
+    low, high = bits & 0xFFFFFFFF, bits >> 32
+    return struct.pack("<IIIII", 0x02000001, low, low, high, high)
 
 
 class Image:
@@ -39,7 +40,7 @@ class Image:
             self.config["Labels"] = dict(sorted(labels.items()))
 
     def _add(self, path, kind, content=b"", mode=0o755, uid=0, link="", capabilities=()):
-        name = path.strip("/")
+        name = str(path).strip("/")
         for parent in _parents(name):
             self.entries.setdefault(parent, (tarfile.DIRTYPE, b"", 0o755, 0, "", ()))
         self.entries[name] = (kind, content, mode, uid, link, capabilities)

@@ -396,6 +396,15 @@ static unsigned find_component(struct slice name)
     return 0;
 }
 
+/* In the image the policy component has a name of its own, and no word on its command line says so. */
+static unsigned component_of_program(const char *argv0)
+{
+    static const char policy[] = "linkerd-policy-controller";
+    const char *slash = argv0 ? strrchr(argv0, '/') : NULL;
+
+    return argv0 && strcmp(slash ? slash + 1 : argv0, policy) == 0 ? COMPONENT_POLICY : 0;
+}
+
 static void set_defaults(struct reader *reader)
 {
     struct settings *settings = reader->settings;
@@ -466,11 +475,6 @@ static void finish(struct reader *reader)
         buffer_printf(reader->problems, "--cluster-networks is empty: expected at least one network\n");
 }
 
-static bool is_policy_controller(const char *program)
-{
-    return slice_ends(slice_str(program), SLICE_LIT("linkerd-policy-controller"));
-}
-
 int settings_read(struct settings *settings, int argc, char *const argv[], struct buffer *problems, struct buffer *notes)
 {
     struct reader reader = {.settings = settings, .problems = problems, .notes = notes};
@@ -478,8 +482,7 @@ int settings_read(struct settings *settings, int argc, char *const argv[], struc
     *settings = (struct settings){0};
     arena_init(&settings->arena, 4 * 1024 * 1024);
     set_defaults(&reader);
-    if (argc > 0 && is_policy_controller(argv[0]))
-        settings->components = COMPONENT_POLICY;
+    settings->components = component_of_program(argc > 0 ? argv[0] : NULL);
     for (int i = 1; i < argc;) {
         if (argv[i][0] == '-' && argv[i][1]) {
             i += take_argument(&reader, argc - i, &argv[i]);

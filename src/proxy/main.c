@@ -1,4 +1,4 @@
-/* linkerd-proxy: reads the environment, runs (control.h), and ends when told (shutdown.h). */
+/* linkerd-proxy: reads the environment, runs (control.h), and ends when told (shutdown.h). Other names: image/names.h. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,6 +6,7 @@
 
 #include "event/descriptors.h"
 #include "proxy/control.h"
+#include "proxy/image/names.h"
 #include "proxy/variables.h"
 
 enum { PROBLEMS_MAX = 64 * 1024 };
@@ -36,11 +37,14 @@ static int read_config(struct config *config)
 
 int main(int argc, char **argv)
 {
+    image_main *other = image_main_of(argc > 0 ? argv[0] : NULL);
     struct control *control;
     struct config config;
     int status;
 
     descriptors_prepare();
+    if (other)
+        return other(argc, argv);
     if (argc > 1 && strcmp(argv[1], "--version") == 0) {
         printf("linkerd-proxy %s\n", CLINKERD_VERSION);
         return 0;
