@@ -40,5 +40,5 @@ json_t *render_text(struct render *render, struct buffer *text);
 /* In words_logic.c, words_text.c, words_data.c. */
 word_run word_not, word_eq, word_ne, word_lt, word_le, word_gt, word_ge, word_default, word_empty, word_ternary;
 word_run word_quote, word_printf, word_indent, word_nindent, word_trim, word_trim_suffix, word_replace,
-    word_join, word_split_list, word_b64enc, word_sha256sum, word_fail, word_required, word_to_string;
-word_run word_list, word_dict, word_get, word_has_key, word_merge, word_len, word_int, word_to_yaml, word_to_json;
+    word_join, word_split_list, word_has_prefix, word_b64enc, word_sha256sum, word_fail, word_required, word_to_string;
+word_run word_list, word_dict, word_merge, word_omit, word_last, word_len, word_int, word_to_yaml, word_to_json;

@@ -36,32 +36,30 @@ json_t *word_dict(struct render *x, json_t *const *args, size_t count)
     return render_keep(x, map);
 }
 
-static bool is_map_and_key(struct render *x, const json_t *map, const json_t *key)
+/* A copy of the map without these keys. */
+json_t *word_omit(struct render *x, json_t *const *args, size_t count)
 {
-    if (json_is_object(map) && json_is_string(key))
-        return true;
-    render_fail(x, "got %s and %s: expected a map and a key", value_kind(map), value_kind(key));
-    return false;
+    json_t *map;
+
+    if (!json_is_object(args[0]))
+        return render_fail(x, "got %s: expected a map", value_kind(args[0]));
+    map = render_keep(x, json_copy(args[0]));
+    for (size_t i = 1; map && i < count; i++) {
+        if (!json_is_string(args[i]))
+            return render_fail(x, "a key is %s: expected a text", value_kind(args[i]));
+        json_object_del(map, json_string_value(args[i]));
+    }
+    return map;
 }
 
-json_t *word_get(struct render *x, json_t *const *args, size_t count)
+json_t *word_last(struct render *x, json_t *const *args, size_t count)
 {
-    json_t *value;
-
-    if (!is_map_and_key(x, args[0], args[1]))
-        return NULL;
-    value = json_object_get(args[0], json_string_value(args[1]));
-    return value ? value : render_keep(x, json_string("")); /* as Sprig: not nil */
+    if (!json_is_array(args[0]) || json_array_size(args[0]) == 0)
+        return render_fail(x, "got %s: expected a list that is not empty", value_kind(args[0]));
+    return json_array_get(args[0], json_array_size(args[0]) - 1);
 }
 
-json_t *word_has_key(struct render *x, json_t *const *args, size_t count)
-{
-    if (!is_map_and_key(x, args[0], args[1]))
-        return NULL;
-    return json_boolean(json_object_get(args[0], json_string_value(args[1])) != NULL);
-}
-
-/* What `from` has and `into` lacks, or has empty; maps in both are merged. */
+/* What `from` has and `into` lacks, or has empty; maps in both are merged. As Sprig's, it leaves nulls of `from` behind. */
 static int merge_into(json_t *into, json_t *from, unsigned depth)
 {
     const char *key;
@@ -73,6 +71,8 @@ static int merge_into(json_t *into, json_t *from, unsigned depth)
 
         if (r < 0)
             break;
+        if (json_is_null(value))
+            continue;
         if (json_is_object(mine) && json_is_object(value))
             r = merge_into(mine, value, depth + 1);
         else if (!mine || !value_is_true(mine))

@@ -172,6 +172,13 @@ json_t *word_trim_suffix(struct render *x, json_t *const *args, size_t count)
     return part(x, text);
 }
 
+json_t *word_has_prefix(struct render *x, json_t *const *args, size_t count)
+{
+    if (!is_text(x, args[0]) || !is_text(x, args[1]))
+        return NULL;
+    return json_boolean(slice_starts(value_text(args[1]), value_text(args[0])));
+}
+
 json_t *word_replace(struct render *x, json_t *const *args, size_t count)
 {
     struct slice old, new, text;
