@@ -262,7 +262,7 @@ static int set_all(json_t *values, const char *flag, const struct words *words, 
         int r = values_set(values, words->items[i], how, msg);
 
         if (r < 0)
-            return errmsg_prefix(msg, r, "--%s ", flag);
+            return errmsg_prefix(msg, r, "--%s", flag);
     }
     return 0;
 }

@@ -33,9 +33,9 @@ static int read_issuer(json_t *values, struct errmsg *msg, struct x509_bundle *r
     int r = x509_bundle_read(text_at(values, ISSUER_CERT), msg, ret_chain);
 
     if (r < 0)
-        return errmsg_prefix(msg, r, "%s: ", ISSUER_CERT);
+        return errmsg_prefix(msg, r, "%s", ISSUER_CERT);
     r = x509_key_read(text_at(values, ISSUER_KEY), msg, ret_key);
-    return r < 0 ? errmsg_prefix(msg, r, "%s: ", ISSUER_KEY) : 0;
+    return r < 0 ? errmsg_prefix(msg, r, "%s", ISSUER_KEY) : 0;
 }
 
 /* As the identity service will: the key fits, the certificate may sign, and an anchor vouches for it. */
@@ -49,7 +49,7 @@ static int check_issuer(json_t *values, const struct x509_bundle *anchors, int64
     if (r == 0) {
         r = x509_issuer_new(key, &chain, anchors, wall_ns, msg, &issuer);
         if (r < 0)
-            errmsg_prefix(msg, r, "identity.issuer.tls: ");
+            errmsg_prefix(msg, r, "identity.issuer.tls");
     }
     x509_issuer_free(issuer);
     x509_key_unref(key);
@@ -70,7 +70,7 @@ static int check(json_t *values, int64_t wall_ns, struct errmsg *msg)
                           "(--identity-issuer-certificate-file, --identity-issuer-key-file), or --identity-external-issuer");
     r = x509_bundle_read(text_at(values, ANCHORS), msg, &anchors);
     if (r < 0)
-        errmsg_prefix(msg, r, "%s: ", ANCHORS);
+        errmsg_prefix(msg, r, "%s", ANCHORS);
     else if (!is_external(values))
         r = check_issuer(values, &anchors, wall_ns, msg);
     x509_bundle_release(&anchors);

@@ -321,7 +321,7 @@ static int deeper(struct setter *s)
 /* Behind name[: the index and what follows it. */
 static int set_element(struct setter *s, json_t *list, struct buffer *text)
 {
-    size_t index;
+    size_t index = 0;
     int r = take_index(s, text, &index);
     json_t *inner;
 

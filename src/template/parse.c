@@ -1,5 +1,4 @@
 /* Reading a template: text, actions between {{ and }}, blocks. Recursive descent; depth is bounded. */
-#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -120,13 +119,19 @@ static int close_action(struct parser *p)
 
 /* --- operands --- */
 
+static void drop(void *value)
+{
+    json_decref(value);
+}
+
 static int add_literal(struct parser *p, struct operand *operand, json_t *value)
 {
     operand->kind = OPERAND_LITERAL;
     operand->literal = value;
-    if (!value || arena_on_release(&p->set->arena, (void (*)(void *))json_decref, value) < 0)
-        return no_memory(p);
-    return 0;
+    if (value && arena_on_release(&p->set->arena, drop, value) == 0)
+        return 0;
+    json_decref(value);
+    return no_memory(p);
 }
 
 /* One character of a "quoted" text into the buffer. */
@@ -347,7 +352,6 @@ static int one_call(struct parser *p, bool piped, struct call **ret_call)
     if (!call)
         return no_memory(p);
     for (skip_spaces(p); call->count == 0 || !ends_call(p); skip_spaces(p)) {
-        size_t before = p->at;
         int r;
 
         *tail = ARENA_NEW(&p->set->arena, struct operand);
@@ -358,7 +362,6 @@ static int one_call(struct parser *p, bool piped, struct call **ret_call)
             return r;
         if (!is_space(peek(p)) && !ends_call(p))
             return fail(p, -EINVAL, "unexpected \"%.*s\": expected a space between operands", SLICE_ARGS(here(p)));
-        assert(p->at > before);
         tail = &(*tail)->next;
         if (++call->count > WORD_ARGUMENTS)
             return fail(p, -ENOBUFS, "more than %d arguments", WORD_ARGUMENTS - 1);

@@ -4,14 +4,13 @@ Helm is there where the programs of a test cluster were built (test/cluster); el
 
 import base64
 import json
-import os
-import pathlib
-import shutil
 import subprocess
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from lib.helm import find
+from lib.helm import template as run_helm
+
 REFUSED, UNWRITTEN = None, object()  # UNWRITTEN: too long to write here; compared only where Helm is there
 
 VALUES = {
@@ -87,8 +86,7 @@ CASES = [
 
 @pytest.fixture(scope="session")
 def helm():
-    done = subprocess.run([ROOT / "scripts/deps", "where", "cluster"], capture_output=True, text=True)
-    return shutil.which("helm", path=done.stdout.strip()) if done.returncode == 0 else None
+    return find()
 
 
 def ours(program, folder, template):
@@ -109,8 +107,7 @@ def helms(helm, folder, template):
                                             .replace("{{ end }}{{ include", '{{ end }}{{ define "t" }}{{ include', 1) + "{{ end }}")
     (chart / "templates/x.yaml").write_text('text: {{ include "t" . | replace "<no value>" "" | b64enc }}\n')
     (folder / "v.json").write_text(json.dumps(VALUES))
-    done = subprocess.run([helm, "template", "r", chart, "-f", folder / "v.json"], capture_output=True, text=True, timeout=60,
-                          env={**os.environ, "HOME": str(folder)})
+    done = run_helm(helm, chart, "-f", folder / "v.json", home=folder)
     if done.returncode:
         return REFUSED
     return base64.b64decode(done.stdout.split("text:")[1].strip()).decode()
