@@ -400,6 +400,8 @@ int values_set(json_t *values, const char *argument, enum values_set how, struct
     struct buffer text;
     int r = 0;
 
+    if (!slice_is_utf8(slice_str(argument)))
+        return bad(&setter, "is not UTF-8 text");
     buffer_init(&text, LIMIT_PEM);
     while (r == 0 && *setter.at) {
         setter.nesting = 0;
