@@ -11,6 +11,7 @@
 #include "cli/files.h"
 #include "cli/install_identity.h"
 #include "cli/values.h"
+#include "cli/values_old.h"
 
 #define CONTROL_PLANE "linkerd-control-plane"
 #define CRDS "linkerd-crds"
@@ -286,10 +287,32 @@ static int user_values(const struct install *install, json_t *values, struct err
     return r;
 }
 
+/* Names of Linkerd 2.8 become ours, and are told. */
+static int new_names(json_t *values, struct errmsg *msg)
+{
+    struct slice text = chart_file(CONTROL_PLANE, "values.schema.json"), rest, line;
+    json_t *schema = json_loadb(text.ptr, text.len, 0, NULL);
+    struct buffer notes;
+    int r;
+
+    buffer_init(&notes, LIMIT_TEMPLATE_FILE);
+    r = schema ? values_old(values, schema, &notes) : -ENOMEM;
+    rest = buffer_slice(&notes);
+    while (slice_split(&rest, '\n', &line))
+        if (line.len)
+            complain("install: %.*s", SLICE_ARGS(line));
+    buffer_release(&notes);
+    json_decref(schema);
+    return r < 0 ? errmsg_set(msg, r, "out of memory") : 0;
+}
+
 /* What only this command knows, unless the user says otherwise. */
 static int own_values(const struct install *install, json_t *values, struct errmsg *msg)
 {
-    int r = values_at(values, "cliVersion") ? 0 : values_put(values, "cliVersion", json_string("linkerd/cli " CLINKERD_VERSION));
+    int r = install->crds ? 0 : new_names(values, msg);
+
+    if (r == 0)
+        r = values_at(values, "cliVersion") ? 0 : values_put(values, "cliVersion", json_string("linkerd/cli " CLINKERD_VERSION));
 
     if (install->crds)
         return r < 0 || values_at(values, "installGatewayAPI") ? r : values_put(values, "installGatewayAPI", json_true());

@@ -306,6 +306,30 @@ def test_old_flags_are_told(linkerd, certs):
         "linkerd: install: --proxy-cpu is deprecated: use --proxy-cpu-request"]
 
 
+def test_old_values_are_told(linkerd, certs, tmp_path):
+    """The names of Linkerd 2.8; what is given under the new name too stays."""
+    (tmp_path / "old.yaml").write_text(json.dumps({
+        "global": {"clusterDomain": "old.example", "proxy": {"uid": 77, "logLevel": "debug", "trace": {"collectorSvcAddr": "a:1"},
+                                                            "image": {"version": "v1"}, "destinationGetNetworks": "10.0.0.0/8"},
+                   "controllerComponentLabel": "x", "controlPlaneTracing": True, "cniEnabled": True},
+        "proxy": {"uid": 78}, "webImage": "w", "tap": {"crtPEM": ""}, "identity": {"issuer": {"crtExpiry": "never"}}}))
+    new = {"clusterDomain": "old.example", "cniEnabled": True, "controller": {"tracing": {"enabled": True}},
+           "proxy": {"uid": 78, "logLevel": "debug", "image": {"version": "v1"}, "tracing": {"collector": {"endpoint": "a:1"}}}}
+    (tmp_path / "new.yaml").write_text(json.dumps(new))
+    old, expected = (linkerd("install", "--ignore-cluster", "-f", certs, "-f", name) for name in ("old.yaml", "new.yaml"))
+    assert old.returncode == 0 and old.stdout == expected.stdout and expected.stderr == ""
+    assert set(old.stderr.splitlines()) == {f"linkerd: install: the value {line}" for line in (
+        "global.clusterDomain of Linkerd 2.8 is now clusterDomain", "global.cniEnabled of Linkerd 2.8 is now cniEnabled",
+        "global.proxy.uid of Linkerd 2.8 is now proxy.uid", "global.proxy.logLevel of Linkerd 2.8 is now proxy.logLevel",
+        "global.proxy.trace.collectorSvcAddr of Linkerd 2.8 is now proxy.tracing.collector.endpoint",
+        "global.proxy.image.version of Linkerd 2.8 is now proxy.image.version",
+        "global.controlPlaneTracing of Linkerd 2.8 is now controller.tracing.enabled",
+        "global.proxy.destinationGetNetworks of Linkerd 2.8 has no successor and no effect",
+        "global.controllerComponentLabel of Linkerd 2.8 has no successor and no effect",
+        "webImage of Linkerd 2.8 has no successor and no effect", "tap of Linkerd 2.8 has no successor and no effect",
+        "identity.issuer.crtExpiry of Linkerd 2.8 has no successor and no effect")}
+
+
 def test_a_cluster_is_not_asked_yet(linkerd):
     done = linkerd("install")
     assert (done.returncode, done.stdout) == (2, "") and "--ignore-cluster" in done.stderr
