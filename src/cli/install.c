@@ -10,6 +10,7 @@
 #include "cli/command.h"
 #include "cli/files.h"
 #include "cli/install_identity.h"
+#include "cli/install_overrides.h"
 #include "cli/values.h"
 #include "cli/values_old.h"
 
@@ -362,21 +363,26 @@ static int report(int r, const struct errmsg *msg, const struct buffer *problems
 static int render_and_print(const struct install *install, struct errmsg *msg, struct buffer *problems)
 {
     struct chart_release release = {install->crds ? CRDS : CONTROL_PLANE, install->crds ? "linkerd-crds" : "linkerd", install->namespace_};
-    json_t *values = json_object();
+    json_t *values = json_object(), *given = NULL;
     struct buffer text;
     int r = user_values(install, values, msg);
 
     buffer_init(&text, LIMIT_TEMPLATE_OUTPUT);
     if (r == 0)
         r = own_values(install, values, msg);
+    if (r == 0 && !(given = json_deep_copy(values))) /* rendering completes the values */
+        r = -ENOMEM;
     if (r == 0)
         r = chart_render(&release, values, msg, problems, &text);
+    if (r == 0 && !install->crds)
+        r = install_overrides(given, install->namespace_, &text);
     if (r == 0)
         r = print(install, buffer_slice(&text), msg);
     if (text.data)
         explicit_bzero(text.data, text.len);
     buffer_release(&text);
     json_decref(values);
+    json_decref(given);
     return r;
 }
 
