@@ -217,7 +217,7 @@ static int values_of_flags(const struct install *install, json_t *values, struct
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < sizeof(texts) / sizeof(texts[0]); i++) {
-        const char *text = *(const char *const *)((const char *)install + texts[i].at);
+        const char *text = *(const char *const *)(const void *)((const char *)install + texts[i].at);
 
         if (*text)
             r = text_value(values, i, text, msg);
