@@ -28,6 +28,7 @@ PROGRAMS = {
     "http-echo": "test/tools/http-echo",
     "h2-test-client": "test/tools/h2-test-client",
     "h2-test-server": "test/tools/h2-test-server",
+    "render-template": "test/tools/render-template",
 }
 
 

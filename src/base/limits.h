@@ -104,6 +104,16 @@ enum {
     LIMIT_KUBECONFIG = 16 * 1024 * 1024, /* bytes of kubeconfig files, and of what was read of them */
     LIMIT_STORE_OBJECTS = 1000000,       /* objects of all kinds in the control plane's store */
     LIMIT_OBJECT_ARENA = 32 * 1024 * 1024, /* bytes of one object */
+
+    /* Chart templates */
+    LIMIT_TEMPLATE_FILE = 1024 * 1024,   /* bytes of one file, and of one text in it */
+    LIMIT_TEMPLATE_SET = 64 * 1024 * 1024, /* bytes of a chart's files, read */
+    LIMIT_TEMPLATE_DEPTH = 64,           /* blocks, parentheses, includes within one another */
+    LIMIT_TEMPLATE_OUTPUT = 16 * 1024 * 1024, /* bytes that one file renders to */
+    LIMIT_TEMPLATE_VALUES = 64 * 1024 * 1024, /* bytes of values made while rendering one file */
+    LIMIT_TEMPLATE_STEPS = 1000000,      /* nodes and calls of one rendering */
+
+    /* Regular expressions */
     LIMIT_REGEX_LENGTH = 4096,
     LIMIT_REGEX_MATCH = 100000,          /* PCRE2 match limit */
     LIMIT_REGEX_DEPTH = 1000,

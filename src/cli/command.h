@@ -36,6 +36,7 @@ extern const struct command certs_anchor_command, certs_issuer_command, certs_sh
 extern const struct command token_key_command, token_issue_command, token_check_command;
 extern const struct command check_command;
 extern const struct command identity_command;
+extern const struct command install_command;
 extern const struct command diagnostics_metrics_command, diagnostics_endpoints_command, diagnostics_profile_command;
 extern const struct command diagnostics_policy_command, diagnostics_controller_metrics_command;
 

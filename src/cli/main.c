@@ -38,13 +38,13 @@ static const struct command *const commands[] = {
     &diagnostics_policy_command,
     &diagnostics_controller_metrics_command,
     &identity_command,
+    &install_command,
 };
 
 /* What users of Linkerd know and this program does not do yet. */
 static const struct command later[] = {
     LATER("alpha"), LATER("authz"), LATER("completion"), LATER("dashboard"), LATER("doc"),
-    LATER("edges"), LATER("endpoints"), LATER("ep"), LATER("get"), LATER("inject"), LATER("install"),
-    LATER("install-cni"), LATER("install-sp"), LATER("logs"), LATER("mc"), LATER("metrics"), LATER("multicluster"),
+    LATER("edges"), LATER("endpoints"), LATER("ep"), LATER("get"), LATER("inject"), LATER("install-cni"), LATER("install-sp"), LATER("logs"), LATER("mc"), LATER("metrics"), LATER("multicluster"),
     LATER("profile"), LATER("prune"), LATER("routes"), LATER("stat"), LATER("tap"), LATER("top"), LATER("uninject"),
     LATER("uninstall"), LATER("upgrade"), LATER("viz"),
 };
@@ -131,7 +131,7 @@ static int help_main(void)
     int status;
 
     buffer_init(&out, HELP_MAX);
-    buffer_add_lit(&out, "linkerd manages a service mesh without Kubernetes.\n\nUsage:\n  linkerd COMMAND [flags]\n\n");
+    buffer_add_lit(&out, "linkerd manages a service mesh.\n\nUsage:\n  linkerd COMMAND [flags]\n\n");
     list_commands("", &out);
     buffer_add_lit(&out, "\nUse \"linkerd COMMAND --help\" for more information about a command.\n");
     status = print(stdout, &out);

@@ -3,7 +3,7 @@
 import pytest
 
 COMMANDS = ["version", "check", "certs", "certs anchor", "certs issuer", "certs show", "token", "token key",
-            "token issue", "token check", "identity"]
+            "token issue", "token check", "identity", "install"]
 NOWHERE = ["--admin-addr", "127.0.0.1:1"]
 
 
@@ -11,7 +11,7 @@ def test_help_lists_all(linkerd):
     for words in [], ["--help"], ["-h"], ["help"]:
         done = linkerd(*words)
         assert done.returncode == 0 and done.stderr == ""
-        for name in ("version", "check", "certs", "token", "identity"):
+        for name in ("version", "check", "certs", "token", "identity", "install"):
             assert f"\n  {name} " in done.stdout
 
 
@@ -37,7 +37,9 @@ def test_help_everywhere(linkerd, command):
     (["check", "--wait"], 1, "linkerd: check: flag needs an argument: --wait DURATION; see linkerd check --help\n"),
     (["certs", "show"], 1,
      "linkerd: certs show: an argument is missing: expected FILE...; see linkerd certs show --help\n"),
-    (["install", "--crds"], 2, "linkerd: install is not available yet\n"),
+    (["install", "--crds"], 2,
+     "linkerd: install: asking the cluster what it has is not available yet; --ignore-cluster prints the manifests without it\n"),
+    (["inject", "-"], 2, "linkerd: inject is not available yet\n"),
     (["viz", "tap"], 2, "linkerd: viz is not available yet\n"),
     (["check", "--pre"], 2, "linkerd: --pre is not available yet\n"),
 ])

@@ -1,0 +1,40 @@
+/*
+ * The charts as they are in the program, and what Helm does with one: the values
+ * of the user over those of the chart, the schema, the templates, the order of
+ * the objects. The text is that of `helm template`, without its comments.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "base/buffer.h"
+#include "base/errmsg.h"
+
+struct chart_file {
+    const char *name; /* "linkerd-crds/values.yaml" */
+    size_t len;
+    const char *text; /* NUL behind it */
+};
+
+/* Made by scripts/embed-chart. */
+extern const struct chart_file chart_files[];
+extern const size_t chart_files_count;
+
+/* A file of the charts, .ptr NULL when there is none. */
+struct slice chart_file(const char *chart, const char *name);
+
+struct chart_release {
+    const char *chart;      /* "linkerd-crds" */
+    const char *name;       /* "linkerd" */
+    const char *namespace_; /* "linkerd" */
+};
+
+/*
+ * Appends the objects, each behind a line of `---`, in the order in which they are to be made. `values` are the user's; on return
+ * they are complete (the chart's defaults filled in). -EINVAL with *ret_problems (a line each) when the schema refuses them, or with *msg
+ * when the templates do.
+ */
+int chart_render(const struct chart_release *release, json_t *values, struct errmsg *msg, struct buffer *ret_problems,
+                 struct buffer *ret_text);
+/* The documents of such a text as JSON, one after the other. */
+int chart_text_to_json(struct slice text, struct errmsg *msg, struct buffer *ret_json);
