@@ -125,12 +125,11 @@ int cidr_parse(struct slice text, struct cidr *ret_cidr)
 
 bool cidr_contains(struct cidr net, struct ip ip)
 {
-    struct cidr other = {ip, net.prefix};
+    unsigned whole = net.prefix / 8, bits = net.prefix % 8;
 
-    if (net.ip.version != ip.version)
+    if (net.ip.version != ip.version || memcmp(net.ip.bytes, ip.bytes, whole) != 0)
         return false;
-    clear_host_bits(&other);
-    return ip_eq(net.ip, other.ip);
+    return bits == 0 || (net.ip.bytes[whole] ^ ip.bytes[whole]) >> (8 - bits) == 0;
 }
 
 char *ip_format(struct ip ip, char out[IP_TEXT_MAX])

@@ -1,15 +1,17 @@
 #include "base/map.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 static uint64_t rotl(uint64_t x, int by)
 {
     return x << by | x >> (64 - by);
 }
 
-static void sip_round(uint64_t v[4])
+static inline void sip_round(uint64_t v[4])
 {
     v[0] += v[1], v[1] = rotl(v[1], 13) ^ v[0], v[0] = rotl(v[0], 32);
     v[2] += v[3], v[3] = rotl(v[3], 16) ^ v[2];
@@ -17,14 +19,13 @@ static void sip_round(uint64_t v[4])
     v[2] += v[1], v[1] = rotl(v[1], 17) ^ v[2], v[2] = rotl(v[2], 32);
 }
 
-/* The bytes as a little-endian number, whatever the machine's order. */
-static uint64_t load_le(const unsigned char *at, size_t len)
+/* The bytes, at most eight, as a little-endian number, whatever the machine's order. */
+static inline uint64_t load_le(const unsigned char *at, size_t len)
 {
     uint64_t word = 0;
 
-    for (size_t i = 0; i < len; i++)
-        word |= (uint64_t)at[i] << (8 * i);
-    return word;
+    memcpy(&word, at, len);
+    return le64toh(word);
 }
 
 uint64_t siphash13(const void *bytes, size_t len, uint64_t k0, uint64_t k1)

@@ -52,6 +52,9 @@ static inline struct slice slice_take(struct slice s, size_t n)
 
 /* ASCII case is ignored, other bytes are compared as they are. */
 bool slice_eq_nocase(struct slice a, struct slice b);
+/* Copies s.len bytes, ASCII letters in lower case. */
+void slice_lower(struct slice s, char *to);
+bool slice_has_upper(struct slice s);
 bool slice_starts(struct slice s, struct slice prefix);
 bool slice_ends(struct slice s, struct slice suffix);
 /* Bytewise order, a prefix before what it begins: <0, 0 or >0. */

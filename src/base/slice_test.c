@@ -176,9 +176,32 @@ static void duplicate(void **state)
     free(copy);
 }
 
+/* Every byte in every place of short and long names, beside the plain definition. */
+static void test_case_of_every_byte(void **state)
+{
+    for (size_t len = 1; len <= 25; len++)
+        for (size_t at = 0; at < len; at++)
+            for (unsigned byte = 0; byte < 256; byte++) {
+                char bytes[25], lowered[25], other[25];
+                bool upper = byte >= 'A' && byte <= 'Z';
+
+                memset(bytes, 'z', len);
+                bytes[at] = (char)byte;
+                slice_lower(slice_of(bytes, len), lowered);
+                assert_int_equal(lowered[at], (char)(upper ? byte + 32 : byte));
+                assert_int_equal(slice_has_upper(slice_of(bytes, len)), upper);
+                assert_true(slice_eq_nocase(slice_of(bytes, len), slice_of(lowered, len)));
+                memset(other, 'Z', len);
+                other[at] = (char)(byte ^ 0x20);
+                assert_int_equal(slice_eq_nocase(slice_of(bytes, len), slice_of(other, len)),
+                                 upper || (byte >= 'a' && byte <= 'z'));
+            }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_case_of_every_byte),
         cmocka_unit_test(comparison), cmocka_unit_test(parts),   cmocka_unit_test(finding),
         cmocka_unit_test(splitting),  cmocka_unit_test(numbers), cmocka_unit_test(utf8),
         cmocka_unit_test(duplicate),

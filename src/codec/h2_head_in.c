@@ -108,16 +108,18 @@ static bool is_scheme(struct slice scheme)
     return scheme.len > 0;
 }
 
-/* Visible characters and none that would end or split an authority or, on its way over HTTP/1, a line. */
+/* Visible characters but /?#@\, which would end or split an authority or, on its way over HTTP/1, a line. */
+static const bool authority_chars[256] = {
+    [0x21 ... '"'] = true, ['$' ... '.'] = true, ['0' ... '>'] = true, ['A' ... '['] = true, [']' ... '~'] = true,
+};
+
 static bool is_authority(struct slice authority)
 {
-    for (size_t i = 0; i < authority.len; i++) {
-        uint8_t c = (uint8_t)authority.ptr[i];
+    bool good = true;
 
-        if (c <= 0x20 || c >= 0x7f || c == '/' || c == '?' || c == '#' || c == '@' || c == '\\')
-            return false;
-    }
-    return true;
+    for (size_t i = 0; i < authority.len; i++)
+        good &= authority_chars[(uint8_t)authority.ptr[i]];
+    return good;
 }
 
 /* Bytes above ASCII are let through, as servers do; a fragment is not part of a request (section 8.3.1). */

@@ -39,15 +39,6 @@ static void add(struct writing *out, struct slice name, struct slice value, bool
                                              .flags = never_index ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE};
 }
 
-static bool has_upper(struct slice name)
-{
-    bool upper = false;
-
-    for (size_t i = 0; i < name.len; i++)
-        upper |= name.ptr[i] >= 'A' && name.ptr[i] <= 'Z';
-    return upper;
-}
-
 static char *lower_room(struct writing *out, const struct http_field *fields, unsigned count, size_t len)
 {
     size_t all = 0;
@@ -111,7 +102,7 @@ static bool is_unique(const struct http_field *field)
     if (field->token != HTTP_TOKEN_OTHER || field->name.len < 11)
         return false;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (slice_eq_nocase(field->name, names[i]))
+        if (field->name.len == names[i].len && slice_eq_nocase(field->name, names[i]))
             return true;
     return false;
 }
@@ -141,15 +132,14 @@ static int add_fields(struct writing *out, const struct http_field *fields, unsi
             add(out, name, SLICE_LIT("trailers"), false);
         if (!is_sent(out, field))
             continue;
-        if (!name.len)
+        if (!name.len) /* else it is a constant, in lower case */
             name = field->name;
-        if (has_upper(name)) {
+        if (name.ptr == field->name.ptr && slice_has_upper(name)) {
             char *lower = lower_room(out, fields, count, name.len);
 
             if (!lower)
                 return -ENOMEM;
-            for (size_t at = 0; at < name.len; at++)
-                lower[at] = (char)(name.ptr[at] >= 'A' && name.ptr[at] <= 'Z' ? name.ptr[at] | 0x20 : name.ptr[at]);
+            slice_lower(name, lower);
             name.ptr = lower;
         }
         add(out, name, field->value, field->never_index || is_unique(field));

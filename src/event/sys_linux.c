@@ -236,7 +236,8 @@ static void linux_close(struct sys *sys, int fd, bool abort_it)
 
 struct poll {
     int epoll;
-    int wake; /* an eventfd, in the epoll with a NULL token */
+    int wake;    /* an eventfd, in the epoll with a NULL token */
+    bool coarse; /* the kernel waits by milliseconds only */
 };
 
 static int linux_poll_new(struct sys *sys, struct poll **ret_poll)
@@ -247,6 +248,7 @@ static int linux_poll_new(struct sys *sys, struct poll **ret_poll)
 
     if (!poll)
         return -ENOMEM;
+    poll->coarse = false;
     poll->epoll = epoll_create1(EPOLL_CLOEXEC);
     poll->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (poll->epoll >= 0 && poll->wake >= 0 && epoll_ctl(poll->epoll, EPOLL_CTL_ADD, poll->wake, &event) == 0) {
@@ -300,15 +302,30 @@ static unsigned what_happened(uint32_t events)
     return what;
 }
 
+/* Kernels before 5.11 have no epoll_pwait2 (nor do some sandboxes): there a wait ends on the next millisecond. */
+static int wait_for_events(struct poll *poll, struct epoll_event *got, int max, int64_t timeout_ns)
+{
+    struct timespec timeout = {timeout_ns / NS_PER_S, timeout_ns % NS_PER_S};
+    int64_t ms = timeout_ns < 0 ? -1 : (timeout_ns + NS_PER_MS - 1) / NS_PER_MS;
+
+    if (!poll->coarse) {
+        int n = epoll_pwait2(poll->epoll, got, max, timeout_ns < 0 ? NULL : &timeout, NULL);
+
+        if (n >= 0 || errno != ENOSYS)
+            return n;
+        poll->coarse = true;
+    }
+    return epoll_wait(poll->epoll, got, max, ms > INT_MAX ? INT_MAX : (int)ms);
+}
+
 static int linux_poll_wait(struct sys *sys, struct poll *poll, struct sys_event *events, int max, int64_t timeout_ns)
 {
     struct epoll_event got[256];
-    struct timespec timeout = {timeout_ns / NS_PER_S, timeout_ns % NS_PER_S};
     int n, told = 0;
 
     if (max > 256)
         max = 256;
-    n = epoll_pwait2(poll->epoll, got, max, timeout_ns < 0 ? NULL : &timeout, NULL);
+    n = wait_for_events(poll, got, max, timeout_ns);
     for (int i = 0; i < n; i++) {
         uint64_t count;
 

@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "net/http1_conn.h"
@@ -363,7 +362,7 @@ static int find_or_make(struct worker *worker, struct map *map, struct slice key
     pool = calloc(1, sizeof(*pool));
     if (!pool)
         return -ENOMEM;
-    assert(key.len < sizeof(pool->key));
+    assert(key.len <= sizeof(pool->key));
     memcpy(pool->key, key.ptr, key.len);
     pool->map = map;
     pool->worker = worker;
@@ -408,13 +407,14 @@ int pool_of_endpoint(struct worker *worker, struct endpoint *endpoint, struct sl
 
 int pool_of_app(struct worker *worker, struct addr addr, bool http2, struct pool **ret_pool)
 {
-    char key[ADDR_TEXT_MAX + 2];
-    int len;
-    char text[ADDR_TEXT_MAX];
+    struct {
+        uint8_t ip[16], version, http2;
+        uint16_t port;
+    } key = {.version = addr.ip.version, .http2 = http2, .port = addr.port};
     int r;
 
-    len = snprintf(key, sizeof(key), "%d%s", http2, addr_format(addr, text));
-    r = find_or_make(worker, &worker->app_pools, slice_of(key, (size_t)len), ret_pool);
+    memcpy(key.ip, addr.ip.bytes, sizeof(key.ip));
+    r = find_or_make(worker, &worker->app_pools, slice_of(&key, sizeof(key)), ret_pool);
     if (r < 0)
         return r;
     if (r == 1) {

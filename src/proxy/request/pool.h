@@ -26,7 +26,7 @@ struct endpoint;
 struct pool {
     struct map_entry entry;
     struct map *map;
-    char key[96];
+    char key[24]; /* of the map; see pool_of_endpoint() and pool_of_app() */
     struct worker *worker;
     const struct direction_config *config;
     struct endpoint *endpoint;   /* a reference; NULL towards the application */
