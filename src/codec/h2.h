@@ -181,6 +181,7 @@ struct h2_stream {
 struct h2_guard {
     int64_t reset_start_ns, frame_start_ns; /* of the interval */
     uint32_t resets, completed;             /* streams ended by a reset, and in order */
+    uint32_t taken_back;                    /* by us: requests without an answer, less those that ended in order */
     uint32_t cost, credit;                  /* control frames, and what useful frames allow */
     uint64_t out_mark;                      /* conn->out_total when `acks` was begun */
     uint32_t acks, acks_before;             /* bytes of acknowledgements that may still wait in `out` */
@@ -295,6 +296,8 @@ int h2_out_drained(struct h2_conn *conn);
 
 /* Whether h2_request() would find room below the peer's limit, before GOAWAY, and with stream ids left. */
 bool h2_can_open(const struct h2_conn *conn);
+/* Client: so many requests were taken back that the peer may soon end the connection. New requests belong on another. */
+bool h2_is_spent(const struct h2_conn *conn);
 /*
  * Client: opens a stream. 0; -EAGAIN: no stream can be opened now; -EPIPE: never again on this connection; -EMSGSIZE:
  * the head is larger than the peer allows, or than we can send; -ENOMEM. `user` is in the stream before any event.
@@ -308,7 +311,8 @@ int h2_respond(struct h2_stream *stream, const struct http_head *head, bool end)
 ssize_t h2_data(struct h2_stream *stream, struct slice bytes, bool end);
 /* Ends the sending direction with fields. 0; -EPIPE; -EMSGSIZE; -ENOMEM. */
 int h2_trailers(struct h2_stream *stream, const struct http_field *fields, unsigned count);
-/* Ends both directions at once; no event follows. Does nothing on a closed stream. */
+/* Ends both directions at once; no event follows. Does nothing on a closed stream. A client that takes back too many
+ * requests does not tell the peer of the last ones: they end with the connection. */
 void h2_reset(struct h2_stream *stream, uint32_t code);
 /* Gives bytes of on_data back to the peer; n is at most what is held. Allowed on a closed stream. */
 void h2_consume(struct h2_stream *stream, size_t n);

@@ -331,6 +331,43 @@ static void test_refused_by_the_owner(void **state)
     script_release(&script);
 }
 
+/* `answered` of 10 requests end in order, the others are taken back: how many resets went out, and when it was spent. */
+static unsigned take_back(struct script *script, unsigned answered, unsigned requests, unsigned *ret_spent_at)
+{
+    unsigned resets = 0;
+
+    *ret_spent_at = 0;
+    for (unsigned i = 0; i < requests; i++) {
+        bool ends = i % 10 < answered;
+
+        run_with_id(script, "do request GET / end", 2 * i + 1);
+        run_with_id(script, ends ? "in HEADERS @ es eh 200\ndo release @" : "do reset @ CANCEL\ndo release @", 2 * i + 1);
+        resets += slice_find_slice(buffer_slice(&script->log), SLICE_LIT("RST_STREAM")) < script->log.len;
+        buffer_clear(&script->log);
+        arena_release(&script->arena);
+        if (!*ret_spent_at && h2_is_spent(&script->conn))
+            *ret_spent_at = i + 1;
+    }
+    return resets;
+}
+
+static void test_requests_taken_back(void **state)
+{
+    struct script script;
+    unsigned spent_at;
+
+    script_init(&script, H2_CLIENT);
+    assert_int_equal(take_back(&script, 0, 400, &spent_at), LIMIT_H2_RESETS * 3 / 4);
+    assert_int_equal(spent_at, LIMIT_H2_RESETS / 2);
+    assert_int_equal(script.conn.failed, 0);
+    script_release(&script);
+    /* A busy client's cancels, half of all, never use it up. */
+    script_init(&script, H2_CLIENT);
+    assert_int_equal(take_back(&script, 5, 1000, &spent_at), 500);
+    assert_int_equal(spent_at, 0);
+    script_release(&script);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -347,6 +384,7 @@ int main(void)
         cmocka_unit_test(test_client_limits),
         cmocka_unit_test(test_streams_beyond_the_limit),
         cmocka_unit_test(test_flood_beyond_the_limit),
+        cmocka_unit_test(test_requests_taken_back),
         cmocka_unit_test(test_refused_by_the_owner),
     };
 

@@ -11,6 +11,9 @@
  *                 streams (CVE-2019-9512, 9513, 9515, 9518), requests beyond the most that may be open; against
  *                 requests and data, either way
  *     acks        acknowledgements that the peer does not read
+ *     taken back  the other side of resets: a client of ours that takes back one request after the other shall not make
+ *                 a peer end the connection that others share. It is given up for new requests in time (h2_is_spent),
+ *                 and the last of the peer's patience is not used: such streams end with the connection
  *
  * CONTINUATION floods are bounded where blocks are collected, h2_headers.c.
  */
@@ -44,6 +47,8 @@ void h2_guard_completed(struct h2_conn *conn)
 {
     renew_resets(conn);
     conn->guard.completed++;
+    if (conn->guard.taken_back)
+        conn->guard.taken_back--;
 }
 
 int h2_guard_reset(struct h2_conn *conn)
@@ -54,6 +59,23 @@ int h2_guard_reset(struct h2_conn *conn)
     if (++conn->guard.resets <= (uint64_t)limit + conn->guard.completed || mutation("resets-without-limit"))
         return 0;
     return h2_fail(conn, H2_ENHANCE_YOUR_CALM, "too many streams were reset");
+}
+
+/*
+ * What a peer like us would count of our own resets. A debt that only streams which end in order pay off is never
+ * less than the difference over any interval, wherever the peer's intervals begin.
+ */
+bool h2_guard_may_take_back(struct h2_conn *conn)
+{
+    if (conn->guard.taken_back >= LIMIT_H2_RESETS - LIMIT_H2_RESETS / 4)
+        return mutation("resets-by-us-without-limit");
+    conn->guard.taken_back++;
+    return true;
+}
+
+bool h2_is_spent(const struct h2_conn *conn)
+{
+    return conn->guard.taken_back >= LIMIT_H2_RESETS / 2;
 }
 
 int h2_guard_frame(struct h2_conn *conn)

@@ -47,6 +47,7 @@ int h2_put_headers(struct h2_conn *conn, uint32_t id, bool end, const nghttp2_nv
 /* --- h2_guard --- */
 void h2_guard_completed(struct h2_conn *conn);          /* a stream of the peer ended in order */
 int h2_guard_reset(struct h2_conn *conn);               /* the peer made a stream end early */
+bool h2_guard_may_take_back(struct h2_conn *conn);      /* our request, which has no answer yet: may we send a reset? */
 int h2_guard_frame(struct h2_conn *conn);               /* a frame that only costs */
 void h2_guard_credit(struct h2_conn *conn, unsigned n); /* a useful frame */
 int h2_guard_reply(struct h2_conn *conn, size_t len);   /* about to queue an acknowledgement */

@@ -298,8 +298,11 @@ void h2_reset(struct h2_stream *stream, uint32_t code)
     if (!stream->open)
         return;
     if (!conn->failed) {
+        bool unanswered = conn->role == H2_CLIENT && stream->recv == H2_HALF_HEAD;
+
         h2_set_u32(payload, code);
-        h2_put(conn, H2_FRAME_RST_STREAM, 0, stream->id, slice_of(payload, sizeof(payload)));
+        if (!unanswered || h2_guard_may_take_back(conn))
+            h2_put(conn, H2_FRAME_RST_STREAM, 0, stream->id, slice_of(payload, sizeof(payload)));
         remember_reset(conn, stream->id);
     }
     h2_stream_close(stream);

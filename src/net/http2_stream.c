@@ -462,6 +462,16 @@ static void resume(struct http_stream *stream)
         offer_held(s);
 }
 
+/* The owner's wish. A connection on which too much was taken back ends before the peer ends it under everybody. */
+static void take_back(struct http2_stream *s, uint32_t code)
+{
+    struct http2_conn *conn = s->conn;
+
+    h2_reset(s->h2, code);
+    if (!conn->is_server && h2_is_spent(&conn->h2))
+        http2_drain(conn);
+}
+
 static void reset(struct http_stream *stream, uint32_t h2_code)
 {
     struct http2_stream *s = stream_of(stream);
@@ -471,7 +481,7 @@ static void reset(struct http_stream *stream, uint32_t h2_code)
     s->over = true;
     drop_held(s);
     if (s->h2) {
-        h2_reset(s->h2, h2_code);
+        take_back(s, h2_code);
         http2_wake_flush(s->conn);
     }
 }
@@ -485,7 +495,7 @@ static void release(struct http_stream *stream)
     drop_held(s);
     if (s->h2) {
         if (!conn->is_server)
-            h2_reset(s->h2, H2_CANCEL); /* an answer is not wanted any more; nothing if it has come */
+            take_back(s, H2_CANCEL); /* an answer is not wanted any more; nothing if it has come */
         h2_stream_release(s->h2);
         s->h2 = NULL;
         http2_wake_flush(conn);

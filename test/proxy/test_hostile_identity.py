@@ -133,6 +133,22 @@ def test_renewal(pair):
     assert len(re.findall(REFUSED, pair.web.proxy.output)) < 5
 
 
+def test_an_end_behind_that_of_the_certificate(pair):
+    """What the certificate says counts: else it would be renewed after peers have ceased to believe it."""
+    control = pair.control
+    end = now() + HOUR
+
+    def make(request):
+        chain = control.authority.issue(request.certificate_signing_request, HOUR)
+        return messages()["identity"].CertifyResponse(leaf_certificate=chain[0], valid_until=stamp(int(end.timestamp()) + 365 * 86400))
+
+    certifying(control, make)
+    control.start([pair.web.host])
+    pair.web.start_proxy(control.env("web"))
+    value = re.search(r"^control_identity_cert_expiration_timestamp_seconds(?:\{[^}]*\})? ([\d.e+]+)$", pair.web.metrics(), re.M)
+    assert float(value[1]) < end.timestamp() + 60
+
+
 # --- peers with odd names ---
 
 NUL_NAMES = {

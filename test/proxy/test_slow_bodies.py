@@ -102,6 +102,24 @@ def test_vanish_within_bodies(slow, begin, path, how):
         others(slow)
 
 
+def test_cancels_do_not_end_what_others_share(slow):
+    """Calls that clients give up before an answer, more than twice what a peer takes from one connection (LIMIT_H2_RESETS in 30 s):
+    an exchange that began before on that connection goes on."""
+    with slow.connect() as sock:
+        sock.sendall(b"POST /drip HTTP/1.1\r\n" + CHUNKED + b"1\r\nx\r\n")
+        read_until(sock, b"1\r\n.\r\n")
+        for _ in range(15):
+            with contextlib.ExitStack() as stack:
+                for _ in range(30):
+                    http1(slow, stack, "never")
+                until(lambda: in_flight(slow.client) == 31)
+            until(lambda: in_flight(slow.client) == 1)
+            others(slow)
+        sock.sendall(b"1\r\nx\r\n0\r\n\r\n")
+        read_until(sock, b"0\r\n\r\n")
+    gone(slow)
+
+
 def open_connections(pod):
     """Of applications, as the metrics say."""
     found = re.findall(r'^tcp_open_connections\{direction="outbound",peer="src".* (\d+)$', pod.metrics(), re.M)

@@ -208,6 +208,17 @@ static int read_chain(const struct certify_response *response, struct errmsg *ms
     return r;
 }
 
+/* What the service says, or what the certificates themselves say where that is sooner: peers go by those. */
+static int64_t end_of(const struct certify_response *response, const struct x509_bundle *chain)
+{
+    int64_t end = response->valid_until_wall_ns;
+
+    for (size_t i = 0; i < chain->count; i++)
+        if (x509_cert_not_after(chain->certs[i]) < end)
+            end = x509_cert_not_after(chain->certs[i]);
+    return end;
+}
+
 static int use_answer(struct certifier *certifier, struct slice message, struct errmsg *msg)
 {
     struct certify_response response;
@@ -224,7 +235,7 @@ static int use_answer(struct certifier *certifier, struct slice message, struct 
     if (r == 0)
         r = use_chain(certifier, &chain, msg);
     if (r == 0)
-        certifier->expires_wall_ns = response.valid_until_wall_ns;
+        certifier->expires_wall_ns = end_of(&response, &chain);
     x509_bundle_release(&chain);
     arena_release(&arena);
     return r;
