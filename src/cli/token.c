@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -63,8 +64,11 @@ static int write_pair(const struct key_options *options, struct slice private_pe
         r = file_join(options->out, "token.pub", msg, public_path, sizeof(public_path));
     if (r == 0)
         r = file_write(key_path, private_pem, 0600, options->force, msg);
-    if (r == 0)
+    if (r == 0) {
         r = file_write(public_path, public_text, 0644, options->force, msg);
+        if (r < 0 && !options->force)
+            unlink(key_path); /* both or none: half a pair would stand in the way of the next try */
+    }
     if (r == 0)
         printf("%s\n%s\n", key_path, public_path);
     return r;

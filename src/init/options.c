@@ -1,6 +1,7 @@
 #include "init/options.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -191,6 +192,16 @@ static void read_mode(const struct raw *raw, struct buffer *problems, struct opt
                       raw->bin);
 }
 
+/* Not what was given and is refused already: one mistake, one line. */
+static void need_port(struct buffer *problems, const char *flag, int64_t port, int usual)
+{
+    char refused[64];
+
+    snprintf(refused, sizeof(refused), "%s:", flag);
+    if (port < 0 && slice_find_slice(buffer_slice(problems), slice_str(refused)) == problems->len)
+        buffer_printf(problems, "%s is needed: the port on which the proxy listens, such as %d\n", flag, usual);
+}
+
 static void read_rest(const struct raw *raw, struct buffer *problems, struct options *options)
 {
     if (log_level_parse(raw->log_level, &options->log_level) < 0)
@@ -198,10 +209,10 @@ static void read_rest(const struct raw *raw, struct buffer *problems, struct opt
                       raw->log_level);
     if (log_format_parse(raw->log_format, &options->log_json) < 0)
         buffer_printf(problems, "--log-format: \"%s\" is not valid; expected plain or json\n", raw->log_format);
-    if (!raw->remove && raw->inbound_port < 0)
-        buffer_printf(problems, "--incoming-proxy-port is needed: the port on which the proxy listens, such as 4143\n");
-    if (!raw->remove && raw->outbound_port < 0)
-        buffer_printf(problems, "--outgoing-proxy-port is needed: the port on which the proxy listens, such as 4140\n");
+    if (!raw->remove) {
+        need_port(problems, "--incoming-proxy-port", raw->inbound_port, 4143);
+        need_port(problems, "--outgoing-proxy-port", raw->outbound_port, 4140);
+    }
     if (raw->remove && raw->simulate)
         buffer_printf(problems, "--simulate shows rules to be made; it cannot be combined with --remove\n");
     options->redirect.inbound_port = raw->inbound_port > 0 ? (uint16_t)raw->inbound_port : 0;

@@ -138,6 +138,8 @@ static void test_mistakes(void **state)
         assert_int_equal(parse(cases[i].words, &problems, &o), -EINVAL);
         if (!strstr(problems.data, cases[i].said))
             fail_msg("case %zu: expected '%s' in '%s'", i, cases[i].said, problems.data);
+        if (strstr(problems.data, "is not valid") && strstr(problems.data, "is needed"))
+            fail_msg("case %zu: one mistake is told twice: '%s'", i, problems.data);
         options_release(&o);
         buffer_release(&problems);
     }

@@ -97,9 +97,13 @@ def test_token(linkerd, tmp_path):
     assert other.returncode == 1 and "not valid: the token is for another audience" in other.stderr
 
 
-def test_token_refusals(linkerd):
+def test_token_refusals(linkerd, tmp_path):
     assert "--key FILE is missing" in linkerd("token", "issue").stderr
     assert "nope: No such file" in linkerd("token", "issue", "--key", "nope", "-n", "a", "--service-account", "b").stderr
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half/token.pub").write_text("somebody's\n")
+    assert "token.pub" in linkerd("token", "key", "--out", "half").stderr
+    assert [path.name for path in (tmp_path / "half").iterdir()] == ["token.pub"]
     assert linkerd("token", "key", "--out", "made").stdout == "made/token.key\nmade/token.pub\n"
     linkerd("token", "key")
     dotted = linkerd("token", "issue", "--key", "token.key", "-n", "a.b", "--service-account", "c")
