@@ -76,11 +76,22 @@ static void told_by_admin(void *owner)
     shutdown_begin(&control->shutdown);
 }
 
-static bool is_ready(void *owner)
+static bool is_ready(void *owner, struct buffer *why)
 {
     struct control *control = owner;
+    const struct control_addr *identity = &control->proxy.config.identity;
 
-    return control->serving && atomic_load_explicit(&control->proxy.drain, memory_order_relaxed) == DRAIN_NONE;
+    if (atomic_load_explicit(&control->proxy.drain, memory_order_relaxed) != DRAIN_NONE) {
+        buffer_add_lit(why, "shutting down: what runs may end, nothing new is wanted");
+        return false;
+    }
+    if (!control->serving) {
+        buffer_printf(why, "the identity service at %.*s, port %u, has not certified this proxy yet",
+                      SLICE_ARGS(identity->host), identity->port);
+        if (control->certifier.failures)
+            buffer_printf(why, "; it was asked %u times, and the log says what came of it", control->certifier.failures);
+    }
+    return control->serving;
 }
 
 /* The first certificate: connections are accepted from now on. Listening began before, so that none was refused. */

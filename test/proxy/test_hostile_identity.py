@@ -112,7 +112,10 @@ def test_first_certificate(pair, name):
     pair.control.start([pair.web.host])
     proxy = pair.web.start_proxy(pair.control.env("web"), ready=False)
     proxy.wait_line(REFUSED)
-    assert get(pair.web.host, "127.0.0.1", ADMIN, "/ready").status != 200
+    answer = get(pair.web.host, "127.0.0.1", ADMIN, "/ready")
+    assert answer.status == 503
+    assert re.fullmatch(rb"not ready: the identity service at \S+, port \d+, has not certified this proxy yet(; it was asked \d+ times, .*)?\n",
+                        answer.body), answer
     certifying(pair.control, None)
     pair.web.wait_ready()
     assert len(re.findall(REFUSED, proxy.output)) < 10

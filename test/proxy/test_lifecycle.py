@@ -169,7 +169,8 @@ def test_serves_until_the_application_has_ended(pair, network, folder, by):
         else:
             assert get(pair.web.host, "127.0.0.1", ADMIN, "/shutdown", method="POST").status == 200
         pair.web.proxy.wait_line("draining")
-        assert get(pair.web.host, "127.0.0.1", ADMIN, "/ready").status == 503
+        answer = get(pair.web.host, "127.0.0.1", ADMIN, "/ready")
+        assert answer.status == 503 and answer.body.startswith(b"not ready: shutting down"), answer
         assert get(pair.web.host, "127.0.0.1", ADMIN, "/live").status == 200
         assert "onnection: close" in ask(kept)  # the next answer says so, and is the last
         assert kept.recv(1) == b""

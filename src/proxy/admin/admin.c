@@ -17,7 +17,7 @@ struct admin {
     struct loop *loop;
     struct http_admin *http;
     struct timer sweep;
-    bool (*ready)(void *owner);
+    bool (*ready)(void *owner, struct buffer *why);
     void (*shut_down)(void *owner);
     void *owner;
 };
@@ -62,12 +62,16 @@ static void ready_page(void *owner, const struct admin_request *request, struct 
 {
     struct admin *admin = owner;
 
-    if (admin->ready(admin->owner)) {
+    struct buffer why;
+
+    buffer_init(&why, 1024);
+    if (admin->ready(admin->owner, &why)) {
         buffer_add_lit(&response->body, "ready\n");
-        return;
+    } else {
+        response->status = 503;
+        buffer_printf(&response->body, "not ready: %.*s\n", SLICE_ARGS(buffer_slice(&why)));
     }
-    response->status = 503;
-    buffer_add_lit(&response->body, "not ready\n");
+    buffer_release(&why);
 }
 
 static void live_page(void *owner, const struct admin_request *request, struct admin_response *response)
@@ -174,8 +178,9 @@ static void sweep(struct timer *timer)
     timer_set(admin->loop, timer, admin->loop->now_ns + sweep_every(admin));
 }
 
-int admin_new(struct proxy *proxy, struct loop *loop, int listening_fd, bool (*ready)(void *owner),
-              void (*shut_down)(void *owner), void *owner, struct admin **ret_admin)
+int admin_new(struct proxy *proxy, struct loop *loop, int listening_fd,
+              bool (*ready)(void *owner, struct buffer *why), void (*shut_down)(void *owner), void *owner,
+              struct admin **ret_admin)
 {
     struct admin *admin = calloc(1, sizeof(*admin));
     int r;
