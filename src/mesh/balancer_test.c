@@ -463,6 +463,36 @@ static void zero_weights_come_last(void **state)
     }
 }
 
+/* Neither the endpoint picked before nor one in the own zone is preferred. */
+static void no_affinity(void **state)
+{
+    enum { SIZE = 4, PICKS = 40000 };
+    struct endpoint_set *set = set_of(SIZE, 1);
+    struct endpoint_update *update = adding(1, SIZE, 1);
+    unsigned counts[SIZE] = {0}, again[SIZE] = {0};
+    struct endpoint *last = NULL;
+    struct rng rng;
+
+    for (unsigned i = 0; i < SIZE; i++)
+        update->added[i].zone_locality = i == 0 ? ZONE_LOCAL : ZONE_REMOTE;
+    set = apply(set, update, false, 1, NULL);
+    rng_seed(&rng, 54);
+    for (int i = 0; i < PICKS; i++) {
+        struct endpoint *endpoint = balancer_pick(&balancer, set, NULL, 1, &rng);
+
+        for (unsigned j = 0; j < SIZE; j++) {
+            counts[j] += set->slots[j].endpoint == endpoint;
+            again[j] += set->slots[j].endpoint == endpoint && endpoint == last;
+        }
+        last = endpoint;
+    }
+    for (unsigned j = 0; j < SIZE; j++) {
+        assert_in_range(counts[j], PICKS / SIZE * 9 / 10, PICKS / SIZE * 11 / 10);
+        assert_in_range(again[j], PICKS / SIZE / SIZE * 8 / 10, PICKS / SIZE / SIZE * 12 / 10);
+    }
+    endpoint_set_unref(set);
+}
+
 static void weights_shift_traffic(void **state)
 {
     struct endpoint_set *set = set_of(20, 10);
@@ -680,6 +710,7 @@ int main(void)
         cmocka_unit_test(lower_load_wins),
         cmocka_unit_test(shares_follow_weights),
         cmocka_unit_test(zero_weights_come_last),
+        cmocka_unit_test(no_affinity),
         cmocka_unit_test(weights_shift_traffic),
         cmocka_unit_test(seeds),
         cmocka_unit_test(huge_sets),
