@@ -71,11 +71,16 @@ def test_http2(client, web):
     assert done.stdout.startswith("HTTP/2 200") and "hello over two" in done.stdout
 
 
-def test_grpc(world, client, web):
+def test_grpc(world, sides, client, web):
+    """An answer that is whole before the request is (unimplemented) is sometimes an internal error behind Linkerd's proxy, between two of
+    its own most often: such a case is tried again there. Between two of ours it must hold at once."""
     failures = []
     for case in CASES:
-        done = client.host.run([world.tool("grpc-client"), f"--server_host={web.address}", "--server_port=9000", f"--test_case={case}"],
-                               check=False, timeout=40)
+        for _ in range(5 if "theirs" in sides and case.startswith("unimplemented") else 1):
+            done = client.host.run([world.tool("grpc-client"), f"--server_host={web.address}", "--server_port=9000",
+                                    f"--test_case={case}"], check=False, timeout=40)
+            if done.returncode == 0:
+                break
         if done.returncode:
             failures.append(f"{case}: {done.stdout}{done.stderr}")
     assert not failures, "\n".join(failures)
