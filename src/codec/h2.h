@@ -58,12 +58,11 @@
 #include "base/chain.h"
 #include "base/list.h"
 #include "base/slice.h"
+#include "codec/hpack.h"
 #include "codec/http.h"
 
 struct h2_conn;
 struct h2_stream;
-struct nghttp2_hd_deflater;
-struct nghttp2_hd_inflater;
 
 /* RFC 9113 section 7. */
 enum h2_error {
@@ -272,10 +271,8 @@ struct h2_conn {
     struct h2_guard guard;
 
     /* HPACK */
-    struct nghttp2_hd_deflater *deflater;
-    struct nghttp2_hd_inflater *inflater;
-    uint32_t table_low; /* smallest table size to tell when the deflater is made again */
-    bool table_tell;    /* the peer's decoder has to be told of table_low and the present size */
+    struct hpack_encoder encoder;
+    struct hpack_decoder decoder;
 };
 
 /* Queues what begins the connection. 0 or -ENOMEM (then nothing is to be released). */

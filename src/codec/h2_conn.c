@@ -77,8 +77,9 @@ int h2_init(struct h2_conn *conn, enum h2_role role, const struct h2_config *con
         .recv_window = H2_WINDOW_DEFAULT,
         .recv_initial = stream_window > H2_WINDOW_DEFAULT ? stream_window : H2_WINDOW_DEFAULT,
         .out_total = out->len,
-        .table_low = UINT32_MAX,
     };
+    hpack_encoder_init(&conn->encoder);
+    hpack_decoder_init(&conn->decoder, HPACK_TABLE_DEFAULT); /* we announce nothing else */
     list_init(&conn->streams);
     list_init(&conn->waiting);
     buffer_init(&conn->partial, h2_or(config->max_frame, LIMIT_H2_FRAME));
@@ -120,7 +121,8 @@ void h2_release(struct h2_conn *conn)
     conn->reset_ids = NULL;
     buffer_release(&conn->partial);
     buffer_release(&conn->block);
-    h2_hpack_release(conn);
+    hpack_encoder_release(&conn->encoder);
+    hpack_decoder_release(&conn->decoder);
 }
 
 void h2_trim(struct h2_conn *conn)
@@ -130,7 +132,7 @@ void h2_trim(struct h2_conn *conn)
         return;
     free_table(conn);
     h2_forget_resets(conn);
-    h2_hpack_drop_deflater(conn);
+    hpack_encoder_forget(&conn->encoder);
 }
 
 void h2_close(struct h2_conn *conn)

@@ -75,11 +75,17 @@ static int read_setting(struct h2_conn *conn, uint32_t id, uint32_t value, struc
     return 0;
 }
 
+static void set_table(struct h2_conn *conn, uint32_t size)
+{
+    conn->peer.header_table = size;
+    hpack_encoder_resize(&conn->encoder, size < LIMIT_H2_HEADER_TABLE ? size : LIMIT_H2_HEADER_TABLE);
+}
+
 static int apply_news(struct h2_conn *conn, const struct settings_news *news)
 {
     /* The lowest size first: the peer's decoder emptied its table down to it (RFC 7541 section 4.2). */
-    if (h2_hpack_peer_table(conn, news->header_table_low) < 0 || h2_hpack_peer_table(conn, news->header_table) < 0)
-        return h2_fail_memory(conn);
+    set_table(conn, news->header_table_low);
+    set_table(conn, news->header_table);
     return h2_flow_peer_initial(conn, news->stream_window);
 }
 

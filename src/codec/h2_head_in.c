@@ -314,29 +314,46 @@ static void add_field(struct reading *in, enum http_token token, struct slice kn
                                                   .never_index = never_index};
 }
 
-static void read_field(struct reading *in, struct slice name, struct slice value, bool never_index)
+/* A field as it stands in a head: found well formed, and what its name is. -EBADMSG with a reason. */
+static int check_field(struct reading *in, const struct hpack_field *field, enum http_token *ret_token)
 {
     struct slice known;
+
+    if (field->entry && field->entry->checked) { /* when it came first */
+        *ret_token = (enum http_token)field->entry->token;
+        return 0;
+    }
+    *ret_token = http_token_of(field->name);
+    known = http_token_name(*ret_token);
+    if (known.len ? !slice_eq(field->name, known) : !is_name(field->name)) { /* tokens are found in any case */
+        malformed(in, "bad characters in a name");
+        return -EBADMSG;
+    }
+    if (field->entry) {
+        field->entry->token = (uint8_t)*ret_token;
+        field->entry->checked = true;
+    }
+    return 0;
+}
+
+static void read_field(struct reading *in, const struct hpack_field *field)
+{
     enum http_token token;
 
-    in->size += name.len + value.len + 32;
+    in->size += field->name.len + field->value.len + 32;
     if (in->kind == H2_HEAD_SKIP || in->result.malformed || in->result.too_large || in->no_memory)
         return;
     if (in->size > in->limit) {
         in->result.too_large = 431;
         return;
     }
-    if (!is_value(value))
+    if (!(field->entry && field->entry->checked) && !is_value(field->value))
         return malformed(in, "bad characters in a value");
-    if (name.len && name.ptr[0] == ':')
-        return read_pseudo(in, name, value);
+    if (field->name.len && field->name.ptr[0] == ':')
+        return read_pseudo(in, field->name, field->value);
     in->regular = true;
-    token = http_token_of(name);
-    known = http_token_name(token);
-    if (known.len ? !slice_eq(name, known) : !is_name(name)) /* tokens are found in any case */
-        return malformed(in, "bad characters in a name");
-    if (is_kept(in, token, value))
-        add_field(in, token, known, name, value, never_index);
+    if (check_field(in, field, &token) == 0 && is_kept(in, token, field->value))
+        add_field(in, token, http_token_name(token), field->name, field->value, field->never_index);
 }
 
 /* --- the end of the block --- */
@@ -445,12 +462,11 @@ int h2_head_read(struct h2_conn *conn, struct slice block, enum h2_head_kind kin
         .limit = kind == H2_HEAD_TRAILERS ? LIMIT_HTTP_TRAILERS : h2_or(conn->config->max_header_list, LIMIT_HTTP_HEAD),
         .result.content_length = NO_LENGTH,
     };
-    nghttp2_nv nv;
+    struct hpack_field field;
     int r;
 
-    while ((r = h2_hpack_next(conn, &block, &nv)) > 0) {
-        read_field(&in, slice_of(nv.name, nv.namelen), slice_of(nv.value, nv.valuelen),
-                   nv.flags & NGHTTP2_NV_FLAG_NO_INDEX);
+    while ((r = hpack_decode(&conn->decoder, &block, &field)) > 0) {
+        read_field(&in, &field);
         if (in.size > in.limit * BOMB_FACTOR)
             return h2_fail(conn, H2_ENHANCE_YOUR_CALM, "a header block inflates beyond measure");
     }

@@ -12,7 +12,7 @@ enum {
 };
 
 struct writing {
-    nghttp2_nv fields[FIELDS_MAX];
+    struct hpack_field fields[FIELDS_MAX];
     size_t count;
     const struct http_field
         *connection; /* the Connection field if it names fields that are not ours to know, or NULL */
@@ -32,11 +32,7 @@ static void writing_init(struct writing *out)
 
 static void add(struct writing *out, struct slice name, struct slice value, bool never_index)
 {
-    out->fields[out->count++] = (nghttp2_nv){.name = (uint8_t *)(uintptr_t)name.ptr,
-                                             .value = (uint8_t *)(uintptr_t)value.ptr,
-                                             .namelen = name.len,
-                                             .valuelen = value.len,
-                                             .flags = never_index ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE};
+    out->fields[out->count++] = (struct hpack_field){.name = name, .value = value, .never_index = never_index};
 }
 
 static char *lower_room(struct writing *out, const struct http_field *fields, unsigned count, size_t len)

@@ -9,7 +9,6 @@
  *     h2_headers    header blocks: which stream, which of its heads
  *     h2_head_in    fields to struct http_head, with all of section 8's checks
  *     h2_head_out   struct http_head to fields, and h2_request/respond/trailers
- *     h2_hpack      the two nghttp2 objects
  *     h2_writer     frames into conn->out
  *     h2_guard      floods
  *     h2_conn       life and death of the connection
@@ -18,8 +17,6 @@
  * the caller just returns it. A stream error is not a failure of the connection.
  */
 #pragma once
-
-#include <nghttp2/nghttp2.h>
 
 #include "codec/h2.h"
 #include "codec/h2_frame.h"
@@ -42,7 +39,7 @@ int h2_put_reply(struct h2_conn *conn, enum h2_frame_type type, uint8_t flags, u
 int h2_put_rst(struct h2_conn *conn, uint32_t id, uint32_t code);
 int h2_put_window(struct h2_conn *conn, uint32_t id, uint32_t more);
 /* HEADERS, and CONTINUATION as needed. -EMSGSIZE: nothing was sent, nothing is harmed. */
-int h2_put_headers(struct h2_conn *conn, uint32_t id, bool end, const nghttp2_nv *fields, size_t count);
+int h2_put_headers(struct h2_conn *conn, uint32_t id, bool end, const struct hpack_field *fields, size_t count);
 
 /* --- h2_guard --- */
 void h2_guard_completed(struct h2_conn *conn);          /* a stream of the peer ended in order */
@@ -105,15 +102,6 @@ int h2_read_continuation(struct h2_conn *conn, struct slice payload);
 /* DATA or HEADERS for a stream that is not open. 0: it is to be ignored. */
 int h2_read_late(struct h2_conn *conn, uint32_t id);
 
-/* --- h2_hpack --- */
-/* The next field of the block: 1, 0 at its end, -EBADMSG or -ENOMEM. The pointers are good until the next call. */
-int h2_hpack_next(struct h2_conn *conn, struct slice *block, nghttp2_nv *ret_field);
-/* Makes it when it is not there; NULL without memory. */
-nghttp2_hd_deflater *h2_hpack_deflater(struct h2_conn *conn);
-/* The peer's decoder has a table of this size. -ENOMEM. */
-int h2_hpack_peer_table(struct h2_conn *conn, uint32_t size);
-void h2_hpack_drop_deflater(struct h2_conn *conn);
-void h2_hpack_release(struct h2_conn *conn);
 
 /* --- h2_head_in --- */
 enum h2_head_kind { H2_HEAD_REQUEST, H2_HEAD_RESPONSE, H2_HEAD_TRAILERS, H2_HEAD_SKIP };

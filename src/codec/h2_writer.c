@@ -59,23 +59,19 @@ int h2_put_window(struct h2_conn *conn, uint32_t id, uint32_t more)
     return h2_put(conn, H2_FRAME_WINDOW_UPDATE, 0, id, slice_of(payload, sizeof(payload)));
 }
 
-/* The usual way: the block fits a page with its frame's header in front, and is deflated where it will stand. */
-static int put_block_in_place(struct h2_conn *conn, nghttp2_hd_deflater *deflater, uint32_t id, uint8_t flags,
-                              const nghttp2_nv *fields, size_t count, size_t bound)
+/* The usual way: the block fits a page with its frame's header in front, and is compressed where it will stand. */
+static int put_block_in_place(struct h2_conn *conn, uint32_t id, uint8_t flags,
+                              const struct hpack_field *fields, size_t count, size_t bound)
 {
     size_t room;
     char *to = h2_room(conn, H2_FRAME_HEADER + bound, &room);
-    ssize_t len;
+    size_t len;
 
     if (!to)
         return conn->failed;
-    len = nghttp2_hd_deflate_hd(deflater, (uint8_t *)to + H2_FRAME_HEADER, room - H2_FRAME_HEADER, fields, count);
-    if (len < 0) {
-        chain_grew(conn->out, 0); /* gives back the page if it was borrowed for this */
-        return h2_fail_memory(conn);
-    }
+    len = hpack_encode(&conn->encoder, fields, count, to + H2_FRAME_HEADER);
     h2_frame_set(to, (struct h2_frame){(uint32_t)len, id, H2_FRAME_HEADERS, flags | H2_FLAG_END_HEADERS});
-    h2_grew(conn, H2_FRAME_HEADER + (size_t)len);
+    h2_grew(conn, H2_FRAME_HEADER + len);
     return 0;
 }
 
@@ -101,46 +97,40 @@ static int put_block_frames(struct h2_conn *conn, uint32_t id, uint8_t flags, st
     return 0;
 }
 
-/* A block that may not fit a page is deflated beside it. */
-static int put_block_large(struct h2_conn *conn, nghttp2_hd_deflater *deflater, uint32_t id, uint8_t flags,
-                           const nghttp2_nv *fields, size_t count, size_t bound)
+/* A block that may not fit a page is compressed beside it. */
+static int put_block_large(struct h2_conn *conn, uint32_t id, uint8_t flags,
+                           const struct hpack_field *fields, size_t count, size_t bound)
 {
-    uint8_t *block = malloc(bound);
-    ssize_t len;
+    char *block = malloc(bound);
     int r;
 
     if (!block)
         return -ENOMEM; /* nothing has happened yet */
-    len = nghttp2_hd_deflate_hd(deflater, block, bound, fields, count);
-    r = len < 0 ? h2_fail_memory(conn) : put_block_frames(conn, id, flags, slice_of(block, (size_t)len));
+    r = put_block_frames(conn, id, flags, slice_of(block, hpack_encode(&conn->encoder, fields, count, block)));
     free(block);
     return r;
 }
 
-static size_t list_size(const nghttp2_nv *fields, size_t count)
+static size_t list_size(const struct hpack_field *fields, size_t count)
 {
     size_t size = 0;
 
     for (size_t i = 0; i < count; i++)
-        size += fields[i].namelen + fields[i].valuelen + 32;
+        size += fields[i].name.len + fields[i].value.len + 32;
     return size;
 }
 
-int h2_put_headers(struct h2_conn *conn, uint32_t id, bool end, const nghttp2_nv *fields, size_t count)
+int h2_put_headers(struct h2_conn *conn, uint32_t id, bool end, const struct hpack_field *fields, size_t count)
 {
     uint8_t flags = end ? H2_FLAG_END_STREAM : 0;
-    nghttp2_hd_deflater *deflater;
     size_t bound;
 
     if (conn->failed)
         return conn->failed;
     if (list_size(fields, count) > conn->peer.max_header_list)
         return -EMSGSIZE;
-    deflater = h2_hpack_deflater(conn);
-    if (!deflater)
-        return -ENOMEM;
-    bound = nghttp2_hd_deflate_bound(deflater, fields, count);
+    bound = hpack_bound(fields, count);
     if (H2_FRAME_HEADER + bound <= LIMIT_BUFFER_PAGE)
-        return put_block_in_place(conn, deflater, id, flags, fields, count, bound);
-    return put_block_large(conn, deflater, id, flags, fields, count, bound);
+        return put_block_in_place(conn, id, flags, fields, count, bound);
+    return put_block_large(conn, id, flags, fields, count, bound);
 }
