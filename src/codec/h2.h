@@ -1,7 +1,7 @@
 /*
  * An HTTP/2 connection (RFC 9113) as an engine: bytes in, events out, frames
- * out into a chain. It owns no socket and no clock, and serves both roles. HPACK
- * (RFC 7541) is done by nghttp2's public nghttp2_hd_* functions; everything else is here.
+ * out into a chain. It owns no socket and no clock, and serves both roles. Headers are
+ * compressed by hpack.h.
  *
  *     h2_init(&conn, H2_SERVER, &config, &events, owner, &out);    queues the preface and SETTINGS
  *     loop:  h2_input(&conn, bytes, now)      takes all of the bytes, calls events

@@ -1,7 +1,6 @@
 /*
  * What the engine takes from malloc: an idle session is small, and every single allocation may fail without a
- * crash, a leak or a lie. The linker puts these wraps in the place of malloc for all of our code; HPACK's memory
- * comes through h2_hpack.c and is counted as well.
+ * crash, a leak or a lie. The linker puts these wraps in the place of malloc for all of our code.
  */
 #include <stdarg.h>
 #include <stddef.h>

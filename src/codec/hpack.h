@@ -57,7 +57,8 @@ struct hpack_decoder {
 
 struct hpack_encoder {
     struct hpack_table table;
-    size_t lowest; /* of the sizes set since the last block; SIZE_MAX: none was set */
+    size_t lowest;    /* of the sizes set since the last block; SIZE_MAX: none was set */
+    uint32_t *places; /* by hash, where the ring got the last entry; NULL before the first */
 };
 
 /* `limit` is SETTINGS_HEADER_TABLE_SIZE as it was announced. */

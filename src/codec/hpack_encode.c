@@ -3,23 +3,25 @@
 
 #include "codec/hpack_parts.h"
 
-enum { LARGE = HPACK_TABLE_DEFAULT / 2 };
+enum { LARGE = HPACK_TABLE_DEFAULT / 2, PLACES = 64 };
 
 void hpack_encoder_init(struct hpack_encoder *encoder)
 {
     *encoder = (struct hpack_encoder){.table.max = HPACK_TABLE_DEFAULT, .lowest = SIZE_MAX};
 }
 
+void hpack_encoder_release(struct hpack_encoder *encoder)
+{
+    hpack_table_release(&encoder->table);
+    free(encoder->places);
+    encoder->places = NULL;
+}
+
 void hpack_encoder_forget(struct hpack_encoder *encoder)
 {
     if (encoder->table.count)
         encoder->lowest = 0;
-    hpack_table_release(&encoder->table);
-}
-
-void hpack_encoder_release(struct hpack_encoder *encoder)
-{
-    hpack_table_release(&encoder->table);
+    hpack_encoder_release(encoder);
 }
 
 void hpack_encoder_resize(struct hpack_encoder *encoder, size_t size)
@@ -57,15 +59,27 @@ static uint32_t hash_of(struct slice name, struct slice value)
     return (uint32_t)hash;
 }
 
-/* The index of an entry with this name and value, or 0. */
-static uint32_t find(const struct hpack_table *table, struct slice name, struct slice value, uint32_t hash)
+static bool is_at(const struct hpack_table *table, uint32_t at, struct slice name, struct slice value, uint32_t hash)
 {
-    for (uint32_t i = 0; i < table->count; i++) {
-        const struct hpack_entry *entry = hpack_at(table, i);
+    const struct hpack_entry *entry = hpack_at(table, at);
 
-        if (entry->hash == hash && slice_eq(hpack_value(entry), value) && slice_eq(hpack_name(entry), name))
-            return HPACK_STATIC + 1 + i;
-    }
+    return entry->hash == hash && slice_eq(hpack_value(entry), value) && slice_eq(hpack_name(entry), name);
+}
+
+/* The index of an entry with this name and value, or 0. */
+static uint32_t find(const struct hpack_encoder *encoder, struct slice name, struct slice value, uint32_t hash)
+{
+    const struct hpack_table *table = &encoder->table;
+    uint32_t at;
+
+    if (!table->count)
+        return 0;
+    at = table->next - 1 - encoder->places[hash % PLACES];
+    if (at < table->count && is_at(table, at, name, value, hash))
+        return HPACK_STATIC + 1 + at;
+    for (at = 0; at < table->count; at++)
+        if (is_at(table, at, name, value, hash))
+            return HPACK_STATIC + 1 + at;
     return 0;
 }
 
@@ -77,28 +91,47 @@ static uint32_t find_name(const struct hpack_table *table, struct slice name)
     return 0;
 }
 
+/* The entries of the static table by the length of their names; of those with one name the first. */
+static const uint8_t static_by_length[28][7] = {
+    [3] = {21, 60},
+    [4] = {33, 34, 37, 38, 45, 59},
+    [5] = {4, 22, 50},
+    [6] = {19, 32, 35, 54},
+    [7] = {2, 6, 8, 36, 51, 52},
+    [8] = {39, 42, 46},
+    [10] = {1, 55, 58},
+    [11] = {53},
+    [12] = {31, 47},
+    [13] = {18, 23, 24, 30, 41, 44},
+    [14] = {15, 28},
+    [15] = {16, 17},
+    [16] = {26, 27, 29, 61},
+    [17] = {40, 57},
+    [18] = {48},
+    [19] = {25, 43, 49},
+    [25] = {56},
+    [27] = {20},
+};
+
 /* The index of an entry of the static table: with the value, else with the name, else 0. */
 static uint32_t find_static(struct slice name, struct slice value, bool *ret_whole)
 {
-    uint32_t named = 0;
-
     *ret_whole = false;
-    for (uint32_t i = 1; i <= HPACK_STATIC; i++) {
-        const struct hpack_static *entry = &hpack_static[i];
+    if (name.len >= sizeof(static_by_length) / sizeof(static_by_length[0]))
+        return 0;
+    for (const uint8_t *at = static_by_length[name.len]; *at; at++) {
+        uint32_t named = *at;
 
-        if (entry->name.len != name.len || entry->name.ptr[0] != name.ptr[0] || !slice_eq(entry->name, name)) {
-            if (named)
-                return named; /* entries of one name stand together */
+        if (!slice_eq(hpack_static[named].name, name))
             continue;
-        }
-        if (slice_eq(entry->value, value)) {
-            *ret_whole = true;
-            return i;
-        }
-        if (!named)
-            named = i;
+        for (uint32_t i = named; i <= HPACK_STATIC && slice_eq(hpack_static[i].name, name); i++)
+            if (slice_eq(hpack_static[i].value, value)) {
+                *ret_whole = true;
+                return i;
+            }
+        return named;
     }
-    return named;
+    return 0;
 }
 
 /* --- writing --- */
@@ -156,23 +189,28 @@ static bool is_secret(struct slice name, struct slice value)
 }
 
 /* Whether an entry was made: not of one that would push out half of what is there. */
-static bool remember(struct hpack_table *table, struct slice name, struct slice value, uint32_t hash)
+static bool remember(struct hpack_encoder *encoder, struct slice name, struct slice value, uint32_t hash)
 {
+    struct hpack_table *table = &encoder->table;
     struct hpack_entry *entry;
 
     if (name.len + value.len > LARGE || !hpack_fits(table, name.len, value.len))
         return false;
-    entry = hpack_entry_new(name.len, value.len);
+    if (!encoder->places)
+        encoder->places = calloc(PLACES, sizeof(uint32_t));
+    entry = encoder->places ? hpack_entry_new(name.len, value.len) : NULL;
     if (!entry)
         return false;
     entry->hash = hash;
     memcpy(entry->bytes, name.ptr, name.len);
     if (value.len)
         memcpy(entry->bytes + name.len, value.ptr, value.len);
-    if (hpack_put(table, entry))
-        return true;
-    free(entry);
-    return false;
+    if (!hpack_put(table, entry)) {
+        free(entry);
+        return false;
+    }
+    encoder->places[hash % PLACES] = table->next - 1;
+    return true;
 }
 
 /* A field that has no index: with that of its name, if there is one, and remembered if that is worth it. */
@@ -183,7 +221,7 @@ static char *put_literal(struct hpack_encoder *encoder, const struct hpack_field
         named = find_name(&encoder->table, field->name);
     if (never)
         to = put_integer(to, 0x10, 4, named);
-    else if (index && remember(&encoder->table, field->name, field->value, hash))
+    else if (index && remember(encoder, field->name, field->value, hash))
         to = put_integer(to, 0x40, 6, named);
     else
         to = put_integer(to, 0, 4, named);
@@ -208,7 +246,7 @@ static char *put_field(struct hpack_encoder *encoder, const struct hpack_field *
         uint32_t known;
 
         hash = hash_of(name, value);
-        known = find(&encoder->table, name, value, hash);
+        known = find(encoder, name, value, hash);
         if (known)
             return put_integer(to, 0x80, 7, known);
     }

@@ -318,6 +318,33 @@ static void test_examples(void **state)
     hpack_decoder_release(&decoder);
 }
 
+/* A byte for each of the entries that have a value; for the others the name's index. */
+static void test_static_table(void **state)
+{
+    for (uint32_t i = 1; i <= HPACK_STATIC; i++) {
+        const struct hpack_field field = {.name = hpack_static[i].name, .value = hpack_static[i].value};
+        const struct hpack_field other = {.name = hpack_static[i].name, .value = SLICE_LIT("other")};
+        struct hpack_encoder encoder;
+        struct hpack_decoder decoder;
+        char bytes[100], to[100];
+        size_t len;
+
+        hpack_encoder_init(&encoder);
+        hpack_decoder_init(&decoder, HPACK_TABLE_DEFAULT);
+        len = hpack_encode(&encoder, &field, 1, bytes);
+        if (!slice_eq(field.name, SLICE_LIT("authorization")) && !slice_eq(field.name, SLICE_LIT("cookie"))) {
+            assert_int_equal(len, 1);
+            assert_int_equal((uint8_t)bytes[0], 0x80 | i);
+        }
+        len = hpack_encode(&encoder, &other, 1, bytes);
+        assert_true(len <= 7); /* no name: two bytes for its index, five for the value */
+        assert_int_equal(read_ours(&decoder, slice_of(bytes, len), to), 1);
+        assert_true(slice_starts(slice_str(to), field.name));
+        hpack_encoder_release(&encoder);
+        hpack_decoder_release(&decoder);
+    }
+}
+
 static void test_larger_than_the_table(void **state)
 {
     struct hpack_decoder decoder;
@@ -338,7 +365,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_encoder),  cmocka_unit_test(test_decoder),
         cmocka_unit_test(test_noise),    cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_examples), cmocka_unit_test(test_larger_than_the_table),
+        cmocka_unit_test(test_static_table), cmocka_unit_test(test_examples), cmocka_unit_test(test_larger_than_the_table),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
