@@ -17,7 +17,7 @@ def test_clang_tidy(tmp_path, monkeypatch):
     build = tmp_path / "build"
     subprocess.run(["meson", "setup", build, ROOT, "-Dtests=false"], check=True, capture_output=True)
     targets = subprocess.run(["ninja", "-C", build, "-t", "targets", "all"], check=True, capture_output=True, text=True).stdout
-    generated = [line.split(":")[0] for line in targets.splitlines() if ".pb-c." in line.split(":")[0] and not line.split(":")[0].endswith(".o")]
+    generated = [line.split(":")[0] for line in targets.splitlines() if (".pb-c." in line or ".inc:" in line) and not line.split(":")[0].endswith(".o")]
     subprocess.run(["ninja", "-C", build, *generated], check=True, capture_output=True)
     monkeypatch.setenv("BUILD", str(build))
     done = subprocess.run([ROOT / "scripts" / "clang-tidy"], capture_output=True, text=True)
