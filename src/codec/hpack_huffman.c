@@ -1,6 +1,6 @@
 #include "codec/hpack_parts.h"
 
-#include "hpack_codes.inc"
+#include "codec/hpack_codes.inc"
 
 size_t huffman_size(struct slice text)
 {
