@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/mutation.h"
+
 #define ANNOTATION "linkerd.io/inject"
 
 enum wish { WISH_NONE, WISH_ENABLED, WISH_INGRESS, WISH_DISABLED, WISH_BAD };
@@ -104,7 +106,7 @@ struct decision decide(const struct workload *workload, const json_t *namespace_
     }
     if (json_is_true(json_object_get(workload->spec, "hostNetwork")))
         decision.skips |= 1 << SKIP_HOST_NETWORK;
-    if (has_sidecar(workload->spec))
+    if (has_sidecar(workload->spec) && !mutation("second-sidecar-injected"))
         decision.skips |= 1 << SKIP_SIDECAR;
     decision.skips |= annotated(own, of_namespace, origin);
     if (!projected && lacks_token(workload->spec, origin))

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/limits.h"
+#include "base/mutation.h"
 #include "inject/port_list.h"
 #include "template/from_yaml.h"
 
@@ -37,7 +38,7 @@ static json_t *describe_pod(json_t *proxy, const json_t *spec)
     json_t *capabilities = capabilities_of(spec);
     int r = pod ? put(pod, "inboundPorts", inbound_ports(spec)) : -ENOMEM;
 
-    if (r == 0 && capabilities)
+    if (r == 0 && capabilities && !mutation("capabilities-not-copied"))
         r = json_object_set_nocheck(pod, "capabilities", capabilities) < 0 ? -ENOMEM : 0;
     if (r < 0) {
         json_decref(pod);
