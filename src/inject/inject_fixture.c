@@ -7,7 +7,6 @@
 #include "inject/inject_fixture.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "template/from_yaml.h"
 
@@ -51,7 +50,7 @@ json_t *fixture_load(const char *name)
     json_error_t error;
     json_t *tree;
 
-    snprintf(path, sizeof(path), "%s/%s", getenv("TESTDATA"), name);
+    snprintf(path, sizeof(path), TESTDATA "/%s", name);
     tree = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
     if (!tree)
         fail_msg("%s:%d: %s", path, error.line, error.text);

@@ -99,7 +99,7 @@ static void compare_result(const char *test, const char *file, json_t *result)
     char path[1024];
     json_t *want;
 
-    snprintf(path, sizeof(path), "%s/%s", getenv("TESTDATA"), file);
+    snprintf(path, sizeof(path), TESTDATA "/%s", file);
     if (getenv("REWRITE"))
         assert_int_equal(json_dump_file(result, path, JSON_INDENT(2) | JSON_SORT_KEYS), 0);
     want = fixture_load(file);
