@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "inject/sidecar.h"
+#include "template/copy.h"
 
 static const char *const changed[] = {"proxy", "proxyInit", "debugContainer"};
 enum { CHANGED = sizeof(changed) / sizeof(changed[0]), SHA256 = 32 };
@@ -37,10 +38,10 @@ int inject_templates(const struct chart_file *files, size_t count, struct errmsg
 
 json_t *injector_values(const struct injector *injector)
 {
-    json_t *values = json_copy(injector->values);
+    json_t *values = copy_shallow(injector->values);
 
     for (size_t i = 0; values && i < CHANGED; i++)
-        if (json_object_set_new_nocheck(values, changed[i], json_deep_copy(json_object_get(values, changed[i]))) < 0) {
+        if (json_object_set_new_nocheck(values, changed[i], copy_deep(json_object_get(values, changed[i]))) < 0) {
             json_decref(values);
             return NULL;
         }
@@ -95,7 +96,7 @@ int injector_new(const struct injector_setup *setup, struct errmsg *msg, struct 
 
     if (r == 0) {
         injector->templates = setup->templates;
-        injector->values = json_copy(setup->values);
+        injector->values = copy_shallow(setup->values);
         injector->namespace_ = slice_dup(slice_str(setup->namespace_));
         injector->created_by = slice_dup(slice_str(setup->created_by));
         r = injector->values && injector->namespace_ && injector->created_by ? set_anchors(injector, setup->trust_anchors) : -ENOMEM;

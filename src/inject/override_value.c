@@ -10,6 +10,7 @@
 #include "inject/port_list.h"
 #include "inject/quantity.h"
 #include "inject/workload.h"
+#include "template/copy.h"
 
 enum { ID_MAX = INT32_MAX, PORT_MAX = 65535, NAME_MAX_LENGTH = 255, TAG_MAX = 160 };
 
@@ -283,9 +284,11 @@ static int merge_variables(json_t *list, const json_t *more)
 /* Added to those of the values by name. */
 int form_environment(const struct override_text *in, json_t **ret_value)
 {
-    json_t *more = json_loadb(in->text.ptr, in->text.len, JSON_REJECT_DUPLICATES, NULL);
-    json_t *list = json_is_array(in->before) ? json_copy((json_t *)(uintptr_t)in->before) : json_array();
-    int r = !list ? -ENOMEM : !json_is_array(more) ? -EINVAL : merge_variables(list, more);
+    json_error_t error;
+    json_t *more = json_loadb(in->text.ptr, in->text.len, JSON_REJECT_DUPLICATES, &error);
+    json_t *list = json_is_array(in->before) ? copy_shallow(in->before) : json_array();
+    bool no_memory = !list || (!more && json_error_code(&error) == json_error_out_of_memory);
+    int r = no_memory ? -ENOMEM : !json_is_array(more) ? -EINVAL : merge_variables(list, more);
 
     json_decref(more);
     if (r < 0)

@@ -6,6 +6,7 @@
 
 #include "base/limits.h"
 #include "kube/base64.h"
+#include "template/copy.h"
 
 static const char *const versions[] = {"admission.k8s.io/v1", "admission.k8s.io/v1beta1"};
 
@@ -114,7 +115,7 @@ static int respond(json_t *response, const struct inject_answer *answer)
 /* An object in a review may lack its kind: the question names it. */
 static json_t *whole_object(const struct review *review)
 {
-    json_t *object = json_copy(review->object);
+    json_t *object = copy_shallow(review->object);
 
     if (object && json_object_set_new_nocheck(object, "kind", json_string(review->kind)) < 0) {
         json_decref(object);
