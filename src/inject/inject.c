@@ -211,9 +211,13 @@ static int hand_down(struct injecting *in)
 static int run(struct injecting *in, struct errmsg *msg, struct inject_answer *answer)
 {
     json_t *identity = json_object_get(in->injector->values, "identity");
-    struct decision decision = decide(&in->workload, in->request->namespace_annotations,
-                                      json_is_true(json_object_get(identity, "serviceAccountTokenProjection")), in->request->origin);
+    struct decision decision;
 
+    answer->verdict = INJECT_NO;
+    if (workload_is_service(&in->workload))
+        return hand_down(in);
+    decision = decide(&in->workload, in->request->namespace_annotations,
+                      json_is_true(json_object_get(identity, "serviceAccountTokenProjection")), in->request->origin);
     answer->skips = decision.skips;
     answer->annotated_at = decision.annotated_at;
     answer->udp = pod_has_udp_port(in->workload.spec);

@@ -56,7 +56,7 @@ enum inject_verdict {
 
 struct inject_answer {
     enum inject_verdict verdict;
-    unsigned skips;           /* bits of 1 << enum inject_skip */
+    unsigned skips;           /* bits of 1 << enum inject_skip; none of a Service, for which nobody expects a proxy */
     const char *annotated_at; /* "namespace", "workload" or "" */
     bool udp;                 /* the pod has UDP ports, which no proxy carries */
     json_t *patch;            /* an array, or NULL */
