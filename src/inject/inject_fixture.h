@@ -3,6 +3,10 @@
 
 #include "inject/inject.h"
 
+#ifndef TESTDATA
+#define TESTDATA "src/inject/testdata" /* the build says it where it makes tests */
+#endif
+
 struct fixture {
     struct template_set *templates;
     json_t *values;
