@@ -113,6 +113,14 @@ enum {
     LIMIT_TEMPLATE_VALUES = 64 * 1024 * 1024, /* bytes of values made while rendering one file */
     LIMIT_TEMPLATE_STEPS = 1000000,      /* nodes and calls of one rendering */
 
+    /* Injection */
+    LIMIT_INJECT_WARNINGS = 20,          /* about one workload; what is beyond them is only counted */
+    LIMIT_INJECT_WARNING = 256,          /* bytes of one; an API server cuts longer ones */
+    LIMIT_INJECT_TEXT = 1024,            /* bytes of an annotation that becomes an argument or a variable */
+    LIMIT_INJECT_ENV = 64,               /* variables that annotations add to a proxy */
+    LIMIT_INJECT_PORTS = 256,            /* ports and ranges in one annotation, and ports of a pod */
+    LIMIT_ADMISSION = 4 * 1024 * 1024,   /* bytes of one admission review; etcd takes objects of 1.5 MiB */
+
     /* Regular expressions */
     LIMIT_REGEX_LENGTH = 4096,
     LIMIT_REGEX_MATCH = 100000,          /* PCRE2 match limit */

@@ -7,7 +7,7 @@
 
 #include "base/limits.h"
 #include "cli/values.h"
-#include "kube/yaml.h"
+#include "codec/yaml.h"
 #include "template/schema.h"
 #include "template/template.h"
 

@@ -9,16 +9,7 @@
 
 #include "base/buffer.h"
 #include "base/errmsg.h"
-
-struct chart_file {
-    const char *name; /* "linkerd-crds/values.yaml" */
-    size_t len;
-    const char *text; /* NUL behind it */
-};
-
-/* Made by scripts/embed-chart. */
-extern const struct chart_file chart_files[];
-extern const size_t chart_files_count;
+#include "template/chart_files.h"
 
 /* A file of the charts, .ptr NULL when there is none. */
 struct slice chart_file(const char *chart, const char *name);

@@ -9,77 +9,27 @@
 
 #include "base/limits.h"
 #include "cli/files.h"
-#include "kube/yaml.h"
+#include "template/from_yaml.h"
+#include "template/value.h"
 
 /* --- files --- */
 
-static json_t *convert(const struct yaml_node *node, enum values_numbers numbers);
-
-static json_t *convert_map(const struct yaml_node *node, enum values_numbers numbers)
-{
-    json_t *map = json_object();
-
-    for (const struct yaml_item *item = node->items; map && item; item = item->next)
-        if (json_object_setn_new_nocheck(map, item->key.ptr, item->key.len, convert(item->value, numbers)) < 0) {
-            json_decref(map);
-            return NULL;
-        }
-    return map;
-}
-
-static json_t *convert_list(const struct yaml_node *node, enum values_numbers numbers)
-{
-    json_t *list = json_array();
-
-    for (const struct yaml_item *item = node->items; list && item; item = item->next)
-        if (json_array_append_new(list, convert(item->value, numbers)) < 0) {
-            json_decref(list);
-            return NULL;
-        }
-    return list;
-}
-
-static json_t *convert(const struct yaml_node *node, enum values_numbers numbers)
-{
-    switch (node ? node->kind : YAML_NULL) {
-    case YAML_NULL:
-        break;
-    case YAML_BOOLEAN:
-        return json_boolean(node->boolean);
-    case YAML_INTEGER:
-        return numbers == NUMBERS_AS_WRITTEN ? json_integer(node->integer) : json_real((double)node->integer);
-    case YAML_NUMBER:
-        return json_real(node->number);
-    case YAML_STRING:
-        return json_stringn_nocheck(node->text.len ? node->text.ptr : "", node->text.len);
-    case YAML_LIST:
-        return convert_list(node, numbers);
-    case YAML_MAP:
-        return convert_map(node, numbers);
-    }
-    return json_null();
-}
-
 int values_read(struct slice text, const char *name, enum values_numbers numbers, struct errmsg *msg, json_t **ret_values)
 {
-    struct yaml_document document = {SLICE_NULL, 1};
-    struct yaml_problem problem;
-    struct yaml_node *root = NULL;
-    struct arena arena;
-    int line = 1, r = 0;
+    json_t *values = NULL;
+    int r = from_yaml(text, name, numbers == NUMBERS_AS_REALS, msg, &values);
 
-    arena_init(&arena, LIMIT_OBJECT_ARENA);
-    if (yaml_next_document(&text, &line, &document))
-        r = yaml_parse(&arena, document.text, document.line, YAML, &root, &problem);
+    if (r == 0 && json_is_null(values)) {
+        json_decref(values);
+        values = json_object();
+        r = values ? 0 : errmsg_set(msg, -ENOMEM, "%s: out of memory", name);
+    }
+    if (r == 0 && !json_is_object(values))
+        r = errmsg_set(msg, -EINVAL, "%s: is %s: expected a map of values", name, value_kind(values));
     if (r < 0)
-        errmsg_set(msg, r, "%s:%d:%d: %s", name, problem.line, problem.column, problem.msg.text);
-    else if (root && root->kind != YAML_MAP && root->kind != YAML_NULL)
-        r = errmsg_set(msg, -EINVAL, "%s: is %s: expected a map of values", name, yaml_kind_name(root->kind));
+        json_decref(values);
     else
-        *ret_values = root && root->kind == YAML_MAP ? convert(root, numbers) : json_object();
-    if (r == 0 && !*ret_values)
-        r = errmsg_set(msg, -ENOMEM, "%s: out of memory", name);
-    arena_release(&arena);
+        *ret_values = values;
     return r;
 }
 

@@ -11,7 +11,7 @@
  * Items of a list name no kind of their own: theirs is the request's, which the caller knows.
  *
  * `metadata.managedFields` is left out of the objects: nobody here reads it, and it is up to half of the bytes.
- * A NUL in a text becomes U+FFFD, so that texts stay free of it (kube/yaml.h).
+ * A NUL in a text becomes U+FFFD, so that texts stay free of it (codec/yaml.h).
  *
  * Bounded: one object by LIMIT_API_OBJECT bytes of memory, LIMIT_API_TEXT for each text, LIMIT_YAML_DEPTH and
  * LIMIT_YAML_NODES. What is beyond is
@@ -23,7 +23,7 @@
 
 #include "base/errmsg.h"
 #include "base/slice.h"
-#include "kube/yaml.h"
+#include "codec/yaml.h"
 
 enum api_shape { API_LIST, API_WATCH };
 

@@ -7,9 +7,9 @@
  */
 #pragma once
 
+#include "codec/yaml.h"
 #include "kube/objects.h"
 #include "kube/report.h"
-#include "kube/yaml.h"
 
 enum decoded_what {
     DECODED_OBJECT, /* good */

@@ -14,9 +14,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "codec/yaml.h"
 #include "kube/objects.h"
 #include "kube/report.h"
-#include "kube/yaml.h"
 
 enum field_type {
     FIELD_TEXT,       /* struct slice */

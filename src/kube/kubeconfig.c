@@ -5,9 +5,9 @@
 #include <stdlib.h>
 
 #include "base/limits.h"
+#include "codec/yaml.h"
 #include "kube/base64.h"
 #include "kube/file.h"
-#include "kube/yaml.h"
 
 enum part { CLUSTERS, USERS, CONTEXTS, PARTS };
 

@@ -199,6 +199,25 @@ int tls_push_web(struct io_stack *stack, struct tls_context *context, struct sli
     return 0;
 }
 
+int tls_push_web_server(struct io_stack *stack, struct tls_context *context, const struct slice *alpn, size_t alpn_count)
+{
+    struct tls *tls;
+    int r;
+
+    if (context->kind == TLS_CONTEXT_MESH)
+        return -EINVAL;
+    if (!SSL_CTX_get0_certificate(context->ssl_ctx))
+        return -ENOKEY;
+    r = push(stack, context, (struct san){SAN_NONE, SLICE_NULL}, alpn, alpn_count, &tls);
+    if (r < 0)
+        return r;
+    tls->server = true;
+    SSL_set_accept_state(tls->ssl);
+    SSL_set_verify(tls->ssl, SSL_VERIFY_NONE, NULL);
+    io_push(stack, &tls->io);
+    return 0;
+}
+
 int tls_push_inspector(struct io_stack *stack, struct tls_context *context, struct slice server_name)
 {
     struct tls *tls;

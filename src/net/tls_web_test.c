@@ -196,6 +196,61 @@ static void test_rsa(void **state)
     EVP_PKEY_free(rsa.pkey);
 }
 
+/* --- as a server --- */
+
+/* Shakes hands with a client of OpenSSL's, which shows its own certificate if it is asked. */
+static void shake_as_server(struct tls_context *context, const struct workload *client, int max_version)
+{
+    static const struct slice alpn[] = {{"h2", 2}, {"http/1.1", 8}};
+    static const unsigned char offer[] = "\x08http/1.1";
+    struct tls_end end;
+    int fd = tls_connect_foreign(&world, &end), r, peer_r;
+    SSL *peer = tls_foreign(fd, client, &authority.anchors, false, max_version);
+    struct tls_peer who;
+    struct errmsg msg;
+    char bytes[8];
+
+    assert_int_equal(SSL_set_alpn_protos(peer, offer, sizeof(offer) - 1), 0);
+    assert_int_equal(tls_push_web_server(&end.stack, context, alpn, 2), 0);
+    tls_shake_foreign(&world, &end, peer, &r, &peer_r);
+    tls_failure_text(&end.stack, &msg);
+    if (r < 0 || peer_r != 1)
+        fail_msg("%s", msg.text);
+    assert_true(tls_peer(&end.stack, &who));
+    assert_int_equal(who.id.kind, SAN_NONE);
+    assert_true(slice_eq(who.alpn, SLICE_LIT("http/1.1")));
+    assert_int_equal(SSL_write(peer, "hello", 5), 5);
+    assert_int_equal(tls_read(&world, &end, bytes, sizeof(bytes)), 5);
+    io_close(&end.stack, true);
+    tls_settle(&world);
+    tls_foreign_free(peer);
+}
+
+static void test_as_server(void **state)
+{
+    struct workload own, foreign;
+    struct buffer certificate, key;
+    struct tls_context *context;
+
+    server_init(&own, &authority, "DNS:linkerd-proxy-injector.linkerd.svc");
+    server_init(&foreign, &stranger, "DNS:client.example");
+    buffer_init(&certificate, 1 << 16);
+    buffer_init(&key, 1 << 16);
+    for (size_t i = 0; i < own.chain.count; i++)
+        assert_int_equal(x509_cert_write_pem(own.chain.certs[i], &certificate), 0);
+    assert_int_equal(x509_key_write_pem(own.key, &key), 0);
+    context = context_of(&(struct tls_web){.certificate = buffer_slice(&certificate), .key = buffer_slice(&key), .insecure = true});
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        shake_as_server(context, NULL, version);
+        shake_as_server(context, &foreign, version);
+    }
+    tls_context_unref(context);
+    buffer_release(&certificate);
+    buffer_release(&key);
+    workload_release(&own);
+    workload_release(&foreign);
+}
+
 static void test_refused_options(void **state)
 {
     struct workload workload;
@@ -252,6 +307,8 @@ static void test_apart_from_the_mesh(void **state)
     assert_int_equal(tls_push_server(&a.stack, web, NULL, 0), -EINVAL);
     assert_int_equal(tls_push_web(&a.stack, mesh, SLICE_LIT("a.example"), NULL, 0), -EINVAL);
     assert_int_equal(tls_push_web(&a.stack, web, SLICE_LIT(""), NULL, 0), -EINVAL);
+    assert_int_equal(tls_push_web_server(&a.stack, mesh, NULL, 0), -EINVAL);
+    assert_int_equal(tls_push_web_server(&a.stack, web, NULL, 0), -ENOKEY);
     io_close(&a.stack, true);
     io_close(&b.stack, true);
     tls_context_unref(web);
@@ -264,6 +321,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_names, setup, teardown),
         cmocka_unit_test_setup_teardown(test_strangers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rsa, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_as_server, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused_options, setup, teardown),
         cmocka_unit_test_setup_teardown(test_apart_from_the_mesh, setup, teardown),
     };

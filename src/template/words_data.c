@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/limits.h"
+#include "template/copy.h"
 #include "template/value.h"
 #include "template/words.h"
 
@@ -43,7 +44,7 @@ json_t *word_omit(struct render *x, json_t *const *args, size_t count)
 
     if (!json_is_object(args[0]))
         return render_fail(x, "got %s: expected a map", value_kind(args[0]));
-    map = render_keep(x, json_copy(args[0]));
+    map = render_keep(x, copy_shallow(args[0]));
     for (size_t i = 1; map && i < count; i++) {
         if (!json_is_string(args[i]))
             return render_fail(x, "a key is %s: expected a text", value_kind(args[i]));
@@ -76,7 +77,7 @@ static int merge_into(json_t *into, json_t *from, unsigned depth)
         if (json_is_object(mine) && json_is_object(value))
             r = merge_into(mine, value, depth + 1);
         else if (!mine || !value_is_true(mine))
-            r = json_object_set_new_nocheck(into, key, json_deep_copy(value));
+            r = json_object_set_new_nocheck(into, key, copy_deep(value));
     }
     return r;
 }
@@ -89,7 +90,7 @@ json_t *word_merge(struct render *x, json_t *const *args, size_t count)
     for (size_t i = 0; i < count; i++)
         if (!json_is_object(args[i]))
             return render_fail(x, "argument %zu is %s: expected a map", i + 1, value_kind(args[i]));
-    merged = json_deep_copy(args[0]);
+    merged = copy_deep(args[0]);
     for (size_t i = 1; i < count; i++)
         if (!merged || merge_into(merged, args[i], 0) < 0) {
             json_decref(merged);

@@ -1,7 +1,9 @@
-"""A real API server takes what `linkerd install` prints: no unknown field, no warning, and definitions that are in force."""
+"""A real API server takes what `linkerd install` prints, and what injection makes of pods: no unknown field, no warning, and
+definitions that are in force."""
 
 import json
 import os
+import pathlib
 import subprocess
 
 import pytest
@@ -82,3 +84,21 @@ def test_api_server_takes_all(cluster, binaries, tmp_path):
         restricted = "--linkerd-cni-enabled" in variant  # nothing in it needs more than such a namespace allows
         cluster.kubectl("label", "--overwrite", "namespace", "linkerd", f"pod-security.kubernetes.io/warn={'restricted' if restricted else 'privileged'}")
         apply(install(*variant, "--set", "installNamespace=false"), "--dry-run=server")
+
+
+INJECTED = pathlib.Path(__file__).resolve().parents[2] / "src/inject/testdata"
+
+
+@pytest.mark.parametrize("name, enforce", [("pod", "privileged"), ("bare", "privileged"), ("cni", "privileged"), ("everything", "privileged"),
+                                           ("restricted", "restricted")])
+def test_api_server_takes_injected_pods(cluster, tmp_path, name, enforce):
+    """The pods that the unit tests of injection expect; with CNI even where only restricted ones may be."""
+    namespace = f"injected-{name}"
+    cluster.kubectl("create", "namespace", namespace)
+    cluster.kubectl("label", "namespace", namespace, f"pod-security.kubernetes.io/enforce={enforce}")
+    cluster.kubectl("create", "serviceaccount", "web", "-n", namespace)
+    cluster.kubectl("wait", "--for=create", "serviceaccount/default", "-n", namespace, "--timeout=60s")
+    done = cluster.inside(["kubectl", "create", "--validate=strict", "--dry-run=server", "-n", namespace, "-f", str(INJECTED / f"{name}.json")],
+                          check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "" and done.stdout.endswith("created (server dry run)\n"), done.stdout + done.stderr

@@ -67,7 +67,7 @@ securityContext:
       {{- with $init.capabilities }}
       {{- range .add }}
       {{- if and (ne . "NET_ADMIN") (ne . "NET_RAW") }}
-      - {{ . }}
+      - {{ . | quote }}
       {{- end }}
       {{- end }}
       {{- end }}
@@ -76,7 +76,7 @@ securityContext:
     drop:
       {{- range . }}
       {{- if and (ne . "NET_ADMIN") (ne . "NET_RAW") }}
-      - {{ . }}
+      - {{ . | quote }}
       {{- end }}
       {{- end }}
     {{- end }}
@@ -99,7 +99,7 @@ volumeMounts:
     name: {{ $init.xtMountPath.name }}
   {{- with $init.saMountPath }}
   - mountPath: {{ .mountPath }}
-    name: {{ .name }}
+    name: {{ .name | quote }}
     readOnly: {{ .readOnly }}
   {{- end }}
 {{- end }}

@@ -85,7 +85,7 @@ volumeMounts:
   {{- end }}
   {{- with $proxy.saMountPath }}
   - mountPath: {{ .mountPath }}
-    name: {{ .name }}
+    name: {{ .name | quote }}
     readOnly: {{ .readOnly }}
   {{- end }}
 {{- end }}

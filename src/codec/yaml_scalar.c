@@ -6,7 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "kube/yaml.h"
+#include "codec/yaml.h"
 
 enum { NUMBER_MAX = 64 }; /* longer texts are no numbers that anybody wrote */
 

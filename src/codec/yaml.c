@@ -1,4 +1,4 @@
-#include "kube/yaml.h"
+#include "codec/yaml.h"
 
 #include <errno.h>
 #include <libfyaml.h>

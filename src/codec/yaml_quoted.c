@@ -5,7 +5,7 @@
  */
 #include <errno.h>
 
-#include "kube/yaml.h"
+#include "codec/yaml.h"
 
 struct unquoting {
     struct slice raw;

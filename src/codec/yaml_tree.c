@@ -1,6 +1,6 @@
 /* Looking at a tree: keys, names of kinds, digests. */
 #include "base/map.h"
-#include "kube/yaml.h"
+#include "codec/yaml.h"
 
 const struct yaml_node *yaml_get(const struct yaml_node *node, struct slice key)
 {

@@ -9,7 +9,7 @@
 
 #include "base/buffer.h"
 #include "base/limits.h"
-#include "kube/yaml.h"
+#include "codec/yaml.h"
 
 /* A tree on one line: n (null), b:true, i:420, f:1.5, "text", [a b], {k: v}. */
 static void show(const struct yaml_node *node, struct buffer *out)

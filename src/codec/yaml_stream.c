@@ -1,5 +1,5 @@
 /* Cuts a stream of YAML into documents, without parsing them. */
-#include "kube/yaml.h"
+#include "codec/yaml.h"
 
 /* A marker stands at the beginning of a line, with space or the end of the line behind it. */
 static bool is_marker(struct slice line, struct slice marker)
