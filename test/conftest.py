@@ -25,6 +25,7 @@ PROGRAMS = {
     "linkerd-proxy": "src/proxy/linkerd-proxy",
     "linkerd-controller": "src/control/linkerd-controller",
     "linkerd-init": "src/init/linkerd-init",
+    "linkerd-cni": "src/cni/linkerd-cni",
     "http-echo": "test/tools/http-echo",
     "h2-test-client": "test/tools/h2-test-client",
     "h2-test-server": "test/tools/h2-test-server",

@@ -89,6 +89,9 @@ enum {
     LIMIT_COMMAND_ERRORS = 4096,             /* bytes kept of its complaints */
     LIMIT_PORT_LIST = 65536,                 /* entries of one list of ports or networks on a command line */
 
+    /* The CNI plugin */
+    LIMIT_CNI_CONFIG = 1024 * 1024,          /* bytes of one network configuration */
+
     /* Configuration files */
     LIMIT_YAML_FILE = 16 * 1024 * 1024,
     LIMIT_YAML_DEPTH = 100,

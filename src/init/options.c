@@ -2,11 +2,10 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/limits.h"
 #include "init/flags.h"
+#include "netfilter/lists.h"
 
 enum { LIST_TEXT_MAX = 1 << 20, FLAG_COUNT = 20 };
 
@@ -64,94 +63,17 @@ static void make_flags(struct raw *raw, struct flag flags[FLAG_COUNT])
     memcpy(flags, table, sizeof(table));
 }
 
-/* Calls `add` with each item; empty ones (a comma too many) are passed over. */
-static void for_each_item(struct slice list, void (*add)(void *to, struct slice item), void *to)
-{
-    struct slice item;
-
-    while (slice_split(&list, ',', &item)) {
-        item = slice_trim(item);
-        if (item.len)
-            add(to, item);
-    }
-}
-
-/* An array that grows; `name` is the flag, for complaints. */
-struct growing {
-    const char *name, *expected;
-    struct buffer *problems;
-    void *items;
-    size_t count;
-};
-
-static void *grow(struct growing *growing, size_t size)
-{
-    void *items;
-
-    if (growing->count == LIMIT_PORT_LIST) {
-        if (buffer_error(growing->problems) == 0)
-            buffer_printf(growing->problems, "--%s: more than %d entries\n", growing->name, LIMIT_PORT_LIST);
-        return NULL;
-    }
-    items = realloc(growing->items, (growing->count + 1) * size);
-    if (!items) {
-        buffer_printf(growing->problems, "--%s: no memory left\n", growing->name);
-        return NULL;
-    }
-    growing->items = items;
-    return (char *)items + growing->count++ * size;
-}
-
-static void bad_item(struct growing *growing, struct slice item)
-{
-    buffer_printf(growing->problems, "--%s: \"%.*s\" is not %s\n", growing->name, SLICE_ARGS(item),
-                  growing->expected);
-}
-
-static void add_range(void *to, struct slice item)
-{
-    struct port_range range, *place;
-
-    if (port_range_parse(item, &range) < 0)
-        bad_item(to, item);
-    else if ((place = grow(to, sizeof(*place))) != NULL)
-        *place = range;
-}
-
-static void add_port(void *to, struct slice item)
-{
-    struct port_range range;
-    uint16_t *place;
-
-    if (port_range_parse(item, &range) < 0 || range.first != range.last || range.first == 0)
-        bad_item(to, item);
-    else if ((place = grow(to, sizeof(*place))) != NULL)
-        *place = range.first;
-}
-
-/* A lone address is refused as Linkerd does: somebody forgot the prefix, and it would be a guess which. */
-static void add_network(void *to, struct slice item)
-{
-    struct cidr net, *place;
-
-    if (slice_find(item, '/') == item.len || cidr_parse(item, &net) < 0)
-        bad_item(to, item);
-    else if ((place = grow(to, sizeof(*place))) != NULL)
-        *place = net;
-}
-
 static void read_lists(const struct raw *raw, struct buffer *problems, struct redirect *redirect)
 {
-    static const char ranges[] = "a port (0 to 65535) or a range such as 8000-8010";
-    struct growing only = {"ports-to-redirect", "a port (1 to 65535)", problems, NULL, 0};
-    struct growing in = {"inbound-ports-to-ignore", ranges, problems, NULL, 0};
-    struct growing out = {"outbound-ports-to-ignore", ranges, problems, NULL, 0};
-    struct growing nets = {"subnets-to-ignore", "a network such as 10.0.0.0/8", problems, NULL, 0};
+    struct list_reading only = {"--ports-to-redirect", LIST_PORTS, problems, NULL, 0};
+    struct list_reading in = {"--inbound-ports-to-ignore", LIST_RANGES, problems, NULL, 0};
+    struct list_reading out = {"--outbound-ports-to-ignore", LIST_RANGES, problems, NULL, 0};
+    struct list_reading nets = {"--subnets-to-ignore", LIST_NETWORKS, problems, NULL, 0};
 
-    for_each_item(buffer_slice(&raw->only), add_port, &only);
-    for_each_item(buffer_slice(&raw->skip_inbound), add_range, &in);
-    for_each_item(buffer_slice(&raw->skip_outbound), add_range, &out);
-    for_each_item(buffer_slice(&raw->subnets), add_network, &nets);
+    lists_add(&only, buffer_slice(&raw->only));
+    lists_add(&in, buffer_slice(&raw->skip_inbound));
+    lists_add(&out, buffer_slice(&raw->skip_outbound));
+    lists_add(&nets, buffer_slice(&raw->subnets));
     redirect->inbound_only = only.items;
     redirect->inbound_only_count = only.count;
     redirect->skip_inbound = in.items;
@@ -264,10 +186,7 @@ int options_parse(int argc, char *const argv[], struct buffer *problems, bool *r
 
 void options_release(struct options *options)
 {
-    free((void *)options->redirect.inbound_only);
-    free((void *)options->redirect.skip_inbound);
-    free((void *)options->redirect.skip_outbound);
-    free((void *)options->redirect.skip_networks);
+    redirect_release(&options->redirect);
     memset(options, 0, sizeof(*options));
 }
 

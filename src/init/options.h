@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
-#include "init/log.h"
+#include "netfilter/log.h"
 #include "netfilter/rules.h"
 #include "netfilter/tools.h"
 

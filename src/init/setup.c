@@ -4,64 +4,14 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/duration.h"
 #include "base/limits.h"
 #include "netfilter/command.h"
-#include "netfilter/firewall.h"
+#include "netfilter/families.h"
 #include "netfilter/netns.h"
 
-enum { WAIT_S = 5, WAIT_LONG_S = 60 };
-
 static const char close_wait_path[] = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_close_wait";
-
-static bool executable(const char *path)
-{
-    return access(path, X_OK) == 0;
-}
-
-static bool have_ipv6(void)
-{
-    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    if (fd < 0)
-        return errno != EAFNOSUPPORT;
-    close(fd);
-    return true;
-}
-
-static void trace(void *owner, const char *program, struct slice input, struct slice output)
-{
-    const struct log *log = owner;
-
-    if (input.len)
-        log_line(log, LOG_INFO, "%s:\n%.*s", program, SLICE_ARGS(input));
-    else
-        log_line(log, LOG_DEBUG, "%s said:\n%.*s", program, SLICE_ARGS(output));
-}
-
-static void firewall_for(const struct options *options, int version, const struct log *log, struct firewall *ret)
-{
-    *ret = (struct firewall){
-        .version = version,
-        .wait_ns = (options->wait ? WAIT_LONG_S : WAIT_S) * NS_PER_S,
-        .trace = trace,
-        .trace_owner = (void *)log,
-    };
-}
-
-/* How many families are to be done: 1 or 2. Without IPv6 in the kernel there is nothing to redirect there. */
-static int families(const struct options *options, const struct log *log)
-{
-    if (!options->ipv6)
-        return 1;
-    if (have_ipv6())
-        return 2;
-    log_line(log, LOG_WARN, "this kernel has no IPv6, so only IPv4 is redirected");
-    return 1;
-}
 
 /* ---- show ---- */
 
@@ -90,25 +40,6 @@ static int simulate(const struct options *options, const struct log *log)
 
 /* ---- make ---- */
 
-static int find_tools(const struct options *options, int count, const struct log *log, struct firewall *firewalls)
-{
-    for (int i = 0; i < count; i++) {
-        struct errmsg msg = {""};
-        int r;
-
-        firewall_for(options, i ? 6 : 4, log, &firewalls[i]);
-        r = tools_find_any(options->mode, firewalls[i].version, getenv("PATH"), executable, &msg, &firewalls[i].tools);
-        if (r < 0) {
-            log_line(log, LOG_ERROR, "%s", msg.text);
-            return r;
-        }
-        if (firewalls[i].tools.mode != options->mode)
-            log_line(log, LOG_WARN, "iptables mode %s is not installed; using %s instead",
-                     firewall_mode_name(options->mode), firewalls[i].tools.restore);
-    }
-    return 0;
-}
-
 static int write_close_wait(int64_t seconds, const struct log *log)
 {
     char text[32];
@@ -127,23 +58,15 @@ static int write_close_wait(int64_t seconds, const struct log *log)
     return r;
 }
 
-static int install(const struct options *options, int count, const struct log *log)
+static int install(const struct options *options, struct families *families, const struct log *log)
 {
-    struct firewall firewalls[2];
-    int r = find_tools(options, count, log, firewalls);
+    struct errmsg msg = {""};
+    int r = families_find_tools(families, options->mode, &msg);
 
-    for (int i = 0; i < count && r == 0; i++) {
-        struct errmsg msg = {""};
-        bool changed = false;
-
-        r = firewall_install(&firewalls[i], &options->redirect, &msg, &changed);
-        if (r < 0)
-            log_line(log, LOG_ERROR, "IPv%d is not redirected: %s%s", firewalls[i].version, msg.text,
-                     i ? " (the rules for IPv4 are in place)" : "");
-        else
-            log_line(log, LOG_INFO, "IPv%d: incoming TCP goes to port %u, outgoing to %u%s", firewalls[i].version,
-                     options->redirect.inbound_port, options->redirect.outbound_port, changed ? "" : ", as before");
-    }
+    if (r == 0)
+        r = families_install(families, &options->redirect, &msg);
+    if (r < 0)
+        log_line(log, LOG_ERROR, "%s", msg.text);
     if (r == 0 && options->close_wait_s)
         r = write_close_wait(options->close_wait_s, log);
     return r;
@@ -170,16 +93,14 @@ static bool legacy_table_exists(int version)
 }
 
 /* *found grows when the tools of this mode are there. */
-static int remove_mode(const struct options *options, enum firewall_mode mode, int version, const struct log *log,
-                       int *found)
+static int remove_mode(const struct options *options, enum firewall_mode mode, struct firewall firewall,
+                       const struct log *log, int *found)
 {
-    struct firewall firewall;
     struct errmsg msg = {""};
     bool changed = false;
-    int r;
+    int version = firewall.version;
+    int r = tools_find(mode, version, getenv("PATH"), tool_is_executable, &msg, &firewall.tools);
 
-    firewall_for(options, version, log, &firewall);
-    r = tools_find(mode, version, getenv("PATH"), executable, &msg, &firewall.tools);
     if (r == -ENOENT && !options->mode_given)
         return 0;
     if (r == 0) {
@@ -195,18 +116,19 @@ static int remove_mode(const struct options *options, enum firewall_mode mode, i
     return r;
 }
 
-static int remove_rules(const struct options *options, int count, const struct log *log)
+static int remove_rules(const struct options *options, const struct families *families, const struct log *log)
 {
     static const enum firewall_mode both[] = {FIREWALL_NFT, FIREWALL_LEGACY};
     int failed = 0, found = 0;
 
-    for (int i = 0; i < count; i++) { /* every one is tried, whatever the others did */
-        int version = i ? 6 : 4, r = 0;
+    for (size_t i = 0; i < families->count; i++) { /* every one is tried, whatever the others did */
+        const struct firewall *firewall = &families->firewall[i];
+        int r = 0;
 
         if (options->mode_given)
-            r = remove_mode(options, options->mode, version, log, &found);
+            r = remove_mode(options, options->mode, *firewall, log, &found);
         for (int m = 0; m < 2 && !options->mode_given; m++) {
-            int one = remove_mode(options, both[m], version, log, &found);
+            int one = remove_mode(options, both[m], *firewall, log, &found);
 
             r = r ? r : one;
         }
@@ -221,8 +143,9 @@ static int remove_rules(const struct options *options, int count, const struct l
 
 int setup_run(const struct options *options, const struct log *log)
 {
+    struct families families;
     struct errmsg msg = {""};
-    int r, count;
+    int r;
 
     if (options->simulate)
         return simulate(options, log);
@@ -232,6 +155,6 @@ int setup_run(const struct options *options, const struct log *log)
         return r;
     }
     command_keep_net_capabilities();
-    count = families(options, log);
-    return options->remove ? remove_rules(options, count, log) : install(options, count, log);
+    families_init(&families, options->ipv6, options->wait, log);
+    return options->remove ? remove_rules(options, &families, log) : install(options, &families, log);
 }

@@ -1,7 +1,7 @@
 /* What linkerd-init does with its options: make the rules, show them, or take them out. */
 #pragma once
 
-#include "init/log.h"
+#include "netfilter/log.h"
 #include "init/options.h"
 
 /* 0, or negative after having logged what failed. */

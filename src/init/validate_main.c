@@ -7,7 +7,7 @@
 
 #include "base/duration.h"
 #include "init/flags.h"
-#include "init/log.h"
+#include "netfilter/log.h"
 
 enum { STATUS_USAGE = 2, STATUS_INVALID = 95 }; /* 95 is EOPNOTSUPP, as Linkerd's validator has it */
 enum { ADDRESSES_MAX = 8 };

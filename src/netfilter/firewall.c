@@ -184,14 +184,12 @@ static int check_chain(const struct firewall *firewall, const struct redirect *r
     if (r < 0)
         return errmsg_set(msg, r, "cannot write down the rules of %s: %s", chain_name(chain), strerror(-r));
     if (!have->exists || have->jumps != 1 || have->rules != count)
-        return errmsg_set(msg, -EAGAIN,
-                          "chain %s has %zu rules and %zu jumps from %s after it was given %zu rules and one jump; "
-                          "another program changes the nat table: stop it and run this again",
+        return errmsg_set(msg, -ENOENT, "chain %s has %zu rules and %zu jumps from %s; expected are %zu rules and one jump",
                           chain_name(chain), have->rules, have->jumps, chain_origin(chain), count);
     return 0;
 }
 
-static int check_installed(const struct firewall *firewall, const struct redirect *redirect, struct errmsg *msg)
+int firewall_check(const struct firewall *firewall, const struct redirect *redirect, struct errmsg *msg)
 {
     struct buffer text;
     struct saved saved;
@@ -202,6 +200,16 @@ static int check_installed(const struct firewall *firewall, const struct redirec
     for (int i = 0; i < CHAIN_COUNT && r == 0; i++)
         r = check_chain(firewall, redirect, &saved, i, msg);
     buffer_release(&text);
+    return r;
+}
+
+/* What was just made is there: if not, somebody else changes the table at the same time. */
+static int check_installed(const struct firewall *firewall, const struct redirect *redirect, struct errmsg *msg)
+{
+    int r = firewall_check(firewall, redirect, msg);
+
+    if (r == -ENOENT)
+        r = errmsg_prefix(msg, -EAGAIN, "another program changes the nat table: stop it and run this again");
     return r;
 }
 

@@ -30,6 +30,11 @@ struct firewall {
 /* Makes the rules so. *ret_changed (may be NULL): false when they were so before. */
 int firewall_install(const struct firewall *firewall, const struct redirect *redirect, struct errmsg *msg,
                      bool *ret_changed);
+/*
+ * Whether the rules are there, by number and not by words, which differ between versions of iptables. -ENOENT with a
+ * sentence that says what is missing.
+ */
+int firewall_check(const struct firewall *firewall, const struct redirect *redirect, struct errmsg *msg);
 /* Takes our rules out. *ret_changed (may be NULL): false when there were none. */
 int firewall_remove(const struct firewall *firewall, struct errmsg *msg, bool *ret_changed);
 /* What is there now, as text in *text (a fresh buffer, released by the caller) and as what it means. */

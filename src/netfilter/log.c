@@ -1,4 +1,4 @@
-#include "init/log.h"
+#include "netfilter/log.h"
 
 #include <errno.h>
 #include <stdarg.h>
