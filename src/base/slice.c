@@ -26,7 +26,7 @@ static inline uint64_t load_eight(const char *at)
     return bytes;
 }
 
-/* Names of fields are compared with this for every request: it is worth looking at eight bytes at a time. */
+/* Names of fields are compared with this for every request. */
 bool slice_eq_nocase(struct slice a, struct slice b)
 {
     size_t at = 0;

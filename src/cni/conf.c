@@ -114,14 +114,7 @@ static void read_lists(const json_t *object, struct buffer *problems, struct red
     read_list(object, &in);
     read_list(object, &out);
     read_list(object, &nets);
-    redirect->inbound_only = only.items;
-    redirect->inbound_only_count = only.count;
-    redirect->skip_inbound = in.items;
-    redirect->skip_inbound_count = in.count;
-    redirect->skip_outbound = out.items;
-    redirect->skip_outbound_count = out.count;
-    redirect->skip_networks = nets.items;
-    redirect->skip_networks_count = nets.count;
+    redirect_take_lists(redirect, &only, &in, &out, &nets);
 }
 
 /* --- the parts --- */

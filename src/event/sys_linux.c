@@ -306,7 +306,7 @@ static unsigned what_happened(uint32_t events)
 static int wait_for_events(struct poll *poll, struct epoll_event *got, int max, int64_t timeout_ns)
 {
     struct timespec timeout = {timeout_ns / NS_PER_S, timeout_ns % NS_PER_S};
-    int64_t ms = timeout_ns < 0 ? -1 : (timeout_ns + NS_PER_MS - 1) / NS_PER_MS;
+    int64_t ms = timeout_ns < 0 ? -1 : timeout_ns / NS_PER_MS + (timeout_ns % NS_PER_MS != 0);
 
     if (!poll->coarse) {
         int n = epoll_pwait2(poll->epoll, got, max, timeout_ns < 0 ? NULL : &timeout, NULL);

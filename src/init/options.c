@@ -74,14 +74,7 @@ static void read_lists(const struct raw *raw, struct buffer *problems, struct re
     lists_add(&in, buffer_slice(&raw->skip_inbound));
     lists_add(&out, buffer_slice(&raw->skip_outbound));
     lists_add(&nets, buffer_slice(&raw->subnets));
-    redirect->inbound_only = only.items;
-    redirect->inbound_only_count = only.count;
-    redirect->skip_inbound = in.items;
-    redirect->skip_inbound_count = in.count;
-    redirect->skip_outbound = out.items;
-    redirect->skip_outbound_count = out.count;
-    redirect->skip_networks = nets.items;
-    redirect->skip_networks_count = nets.count;
+    redirect_take_lists(redirect, &only, &in, &out, &nets);
 }
 
 /* "iptables-nft" is mode nft; a folder in front is accepted. */

@@ -89,6 +89,19 @@ void lists_add(struct list_reading *reading, struct slice list)
     }
 }
 
+void redirect_take_lists(struct redirect *redirect, const struct list_reading *inbound_only, const struct list_reading *skip_inbound,
+                         const struct list_reading *skip_outbound, const struct list_reading *skip_networks)
+{
+    redirect->inbound_only = inbound_only->items;
+    redirect->inbound_only_count = inbound_only->count;
+    redirect->skip_inbound = skip_inbound->items;
+    redirect->skip_inbound_count = skip_inbound->count;
+    redirect->skip_outbound = skip_outbound->items;
+    redirect->skip_outbound_count = skip_outbound->count;
+    redirect->skip_networks = skip_networks->items;
+    redirect->skip_networks_count = skip_networks->count;
+}
+
 void redirect_release(struct redirect *redirect)
 {
     free((void *)redirect->inbound_only);

@@ -28,5 +28,8 @@ struct list_reading {
 
 /* Appends the items of the list; empty ones (a comma too many) are passed over. At most LIMIT_PORT_LIST in all. */
 void lists_add(struct list_reading *reading, struct slice list);
+/* The arrays become the redirect's: the only ports that are redirected, and what is left out. */
+void redirect_take_lists(struct redirect *redirect, const struct list_reading *inbound_only, const struct list_reading *skip_inbound,
+                         const struct list_reading *skip_outbound, const struct list_reading *skip_networks);
 /* Frees the arrays of a redirect whose arrays came from here. */
 void redirect_release(struct redirect *redirect);
