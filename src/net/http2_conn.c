@@ -9,7 +9,11 @@
 enum { READS_PER_TURN = 4 };
 
 static const int64_t TRIM_AFTER_NS = 2 * NS_PER_S;      /* idle for so long: give back what is kept for speed */
-static const int64_t DRAIN_WAIT_NS = 1 * NS_PER_S;      /* for the ping's answer before the last GOAWAY */
+/*
+ * For the ping's answer before the last GOAWAY, which takes back what the peer has sent meanwhile and cannot send again when it is
+ * a body. Long, because the ping stands behind all that is under way on a slow link; peers that never answer are not many.
+ */
+static const int64_t DRAIN_WAIT_NS = 10 * NS_PER_S;
 static const int64_t LINGER_NS = 1 * NS_PER_S;          /* for the peer's end, so that it can read our last words */
 static const int64_t STARVED_RETRY_NS = 10 * NS_PER_MS; /* no page to read into */
 
@@ -289,6 +293,8 @@ static struct http_reset reason_of_eof(const struct http2_conn *conn)
     /* Nobody lost anything; a peer that closes in answer to GOAWAY may do so with a reset. */
     if (streams_open(conn) == 0 && (conn->drain != HTTP2_DRAIN_NO || (conn->is_server && !conn->stack->error)))
         return (struct http_reset){HTTP_ERROR_NONE, 0, NULL};
+    if (conn->why.error == HTTP_ERROR_GOAWAY)
+        return conn->why;
     if (conn->stack->error)
         return (struct http_reset){HTTP_ERROR_CLOSED, (uint32_t)-conn->stack->error, "the connection broke"};
     return (struct http_reset){HTTP_ERROR_CLOSED, 0, "the peer closed the connection"};
