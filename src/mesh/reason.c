@@ -183,6 +183,11 @@ static const struct reason_info rows[REASON_COUNT] = {
          "The server's response is not well-formed, or its head is larger than the proxy accepts.",
          "Look at the detail in the log; correct the server."},
 
+    [REASON_STALLED] =
+        {"stalled", BOTH(A502), LABEL("unexpected"), "UNKNOWN", "unexpected",
+         "One side did not take what the other sent for too long, or too much of it was waiting in the proxy.",
+         "Look at the side that does not read, or at what large answers are asked for at once (docs/limits.md)."},
+
     [REASON_CLIENT_GONE] =
         {"client-gone", {{0, G_CANCELLED, true}, {0, G_CANCELLED, true}}, LABEL("unexpected"), "CANCEL",
          "unexpected", "The client cancelled the request or closed its connection before the response was complete.",

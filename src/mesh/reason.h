@@ -64,6 +64,7 @@ enum reason {
     REASON_SERVER_REFUSED,
     REASON_SERVER_GOAWAY,
     REASON_BAD_RESPONSE,
+    REASON_STALLED,
 
     /* the client's side */
     REASON_CLIENT_GONE,

@@ -99,6 +99,7 @@ static const struct {
     {"server-refused", 502, 14, true},
     {"server-goaway", 502, 14, true},
     {"bad-response", 502, 14, true},
+    {"stalled", 502, 14, true},
     {"client-gone", 0, 1, true},
     {"bad-request", 400, 13, true},
     {"uri-too-long", 414, 8, true},

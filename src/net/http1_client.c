@@ -87,14 +87,14 @@ static void take_head(struct http1_conn *conn, struct slice bytes, struct http_h
     bool end;
 
     if (http1_keep_head(conn->arena, bytes, head, MORE_FIELDS) < 0) {
-        http1_end(conn, (struct http_reset){HTTP_ERROR_LIMIT, 0, "no memory for a head"});
+        http1_end(conn, (struct http_reset){HTTP_ERROR_MEMORY, 0, "no memory for a head"});
         return;
     }
     http1_input_drop(conn, bytes.len);
     http1_strip_hop(head, framing->upgrade);
     if (framing->interim) {
         if (++conn->interims > LIMIT_HTTP_INTERIM)
-            http1_end(conn, (struct http_reset){HTTP_ERROR_LIMIT, 0, "too many interim responses"});
+            http1_end(conn, (struct http_reset){HTTP_ERROR_PROTOCOL, 0, "too many interim responses"});
         else if (!conn->over && conn->stream.events->on_interim)
             conn->stream.events->on_interim(&conn->stream, head);
         return;

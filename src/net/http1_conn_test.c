@@ -667,7 +667,7 @@ static void test_too_many_interims(void **state)
     assert_false(party->was_reset);
     answer("HTTP/1.1 103 Early\r\n\r\n");
     assert_true(party->was_reset);
-    assert_int_equal(party->reset.error, HTTP_ERROR_LIMIT);
+    assert_int_equal(party->reset.error, HTTP_ERROR_PROTOCOL);
 }
 
 /* The answer comes before the request has ended: it passes, and the connection is not used again. */

@@ -142,8 +142,23 @@ static void test_goaway_with_an_error(void **state)
     server_says(GOAWAY, 0, 0, goaway(0, 11));
     assert_int_equal(party->reset.error, HTTP_ERROR_REFUSED);
     assert_true(world.client.closed);
-    assert_int_equal(world.client.why.error, HTTP_ERROR_RESET);
+    assert_int_equal(world.client.why.error, HTTP_ERROR_GOAWAY);
     assert_int_equal(world.client.why.code, 11);
+}
+
+/* The stream that it was answering hears what was wrong, not only that the connection ended. */
+static void test_goaway_then_the_end(void **state)
+{
+    struct party *party = request(&world, "GET", "/", true);
+
+    settle(&world);
+    server_says(GOAWAY, 0, 0, goaway(1, 11));
+    assert_false(party->was_reset);
+    shutdown(world.server.raw, SHUT_RDWR);
+    settle(&world);
+    assert_true(party->was_reset);
+    assert_int_equal(party->reset.error, HTTP_ERROR_GOAWAY);
+    assert_int_equal(party->reset.code, 11);
 }
 
 static void test_busy(void **state)
@@ -473,6 +488,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH(client_only, test_goaway),
         WITH(client_only, test_goaway_with_an_error),
+        WITH(client_only, test_goaway_then_the_end),
         WITH(client_only, test_busy),
         WITH(client_only, test_whole_answers_survive),
         WITH(client_only, test_protocol_errors),

@@ -312,7 +312,7 @@ static void on_goaway(struct h2_conn *h2, uint32_t last_id, uint32_t code)
     if (conn->is_server)
         return; /* a client's GOAWAY forbids pushes only */
     conn->drain = HTTP2_DRAIN_LAST;
-    conn->why = (struct http_reset){code ? HTTP_ERROR_RESET : HTTP_ERROR_NONE, code, "GOAWAY"};
+    conn->why = (struct http_reset){code ? HTTP_ERROR_GOAWAY : HTTP_ERROR_NONE, code, "GOAWAY"};
     task_wake(conn->loop, &conn->run);
 }
 

@@ -52,9 +52,10 @@ enum http_error {
     HTTP_ERROR_NONE = 0,
     HTTP_ERROR_RESET = 0x100,   /* the peer reset the stream; h2 code in http_reset.code */
     HTTP_ERROR_CLOSED,          /* the connection ended; errno in http_reset.code if it broke */
+    HTTP_ERROR_GOAWAY,          /* the same, and before it the peer had said what was wrong: GOAWAY's h2 code in http_reset.code */
     HTTP_ERROR_REFUSED,         /* not processed by the peer: REFUSED_STREAM, or above GOAWAY's last id; safe to try again */
     HTTP_ERROR_PROTOCOL,        /* the peer broke the protocol; on a server stream the right answer was sent */
-    HTTP_ERROR_LIMIT,           /* one of our limits */
+    HTTP_ERROR_LIMIT,           /* what arrives is not taken for too long, or too much of it waits */
     HTTP_ERROR_MEMORY,
 };
 

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "codec/h2.h"
 #include "net/http1_conn.h"
 #include "net/http2_conn.h"
 #include "proxy/logline.h"
@@ -30,6 +31,8 @@ static void on_closed(struct http_server *server, struct http_reset reset)
 
     conn->closed = true;
     conn->cut_off = reset.error != HTTP_ERROR_NONE; /* the peer must not take a cut body for a whole one */
+    if (reset.error == HTTP_ERROR_PROTOCOL && reset.code == H2_ENHANCE_YOUR_CALM)
+        conn->reason = REASON_FLOOD;
     conn_wake(conn, WHY_WATCH);
 }
 

@@ -104,7 +104,8 @@ def test_max_in_flight(pair, side):
     with pair.client.host.connect("10.99.0.1", 80) as sock:
         sock.sendall(b"GET /never HTTP/1.1\r\nHost: web\r\n\r\n")
         until(lambda: value(pair.web, "request_total") == 2)
-        assert status(pair).startswith("503")
+        assert status(pair) == ("503 in-flight-limit" if side == "OUTBOUND" else "503")  # whom the server's proxy does not know learns no more
+        assert value(pair.client if side == "OUTBOUND" else pair.web, "proxy_errors_total", 'reason="in-flight-limit"') == 1
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # gone, not just silent
     until(lambda: status(pair) == "200")
 

@@ -17,6 +17,7 @@ from lib.http import get
 from lib.mesh import ADMIN, INBOUND, OUTBOUND
 from lib.netns import available
 from lib.scripted import Feed, server
+from proxy.test_environment import value
 from proxy.test_pair import folder  # noqa: F401 (a fixture)
 
 pytestmark = pytest.mark.skipif(not available(), reason="making network namespaces needs root")
@@ -393,6 +394,7 @@ def test_http2_floods(road, folder, reads):  # noqa: F811
                 survived.append(name)
             assert road.sender.run(fine, uid=1000).stdout == "fine\n", name
     assert not survived
+    assert value(road.proxied, "proxy_errors_total", 'reason="flood"') > 0
     grown = resident(road.proxied.proxy.pid) - before
     assert grown < 32 << 20 or sanitized(road.proxied.proxy.pid), grown
 

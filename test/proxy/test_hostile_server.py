@@ -6,6 +6,7 @@ import re
 import pytest
 
 from lib.netns import available
+from proxy.test_environment import value
 from proxy.test_hostile import everything, resident, road, sanitized  # noqa: F401 (road is a fixture)
 from proxy.test_pair import folder  # noqa: F401 (a fixture)
 
@@ -134,6 +135,9 @@ def test_refused(wrong_server):
             wrong.append(f"{name}: {answer[:200]!r}")
         still_served(wrong_server)
     assert not wrong, "\n".join(wrong)
+    lost = sum(name in ("head cut off", "nothing at all") for name in REFUSED)
+    assert value(wrong_server.proxied, "proxy_errors_total", 'reason="connection-lost"') == lost
+    assert value(wrong_server.proxied, "proxy_errors_total", 'reason="bad-response"') == len(REFUSED) - lost
     grown = resident(pid) - before
     assert grown < 16 << 20 or sanitized(pid), grown
 

@@ -11,6 +11,7 @@
 #include "proxy/logline.h"
 #include "proxy/outbound/outbound.h"
 #include "proxy/request/answer.h"
+#include "proxy/request/reset_reason.h"
 #include "proxy/series.h"
 
 enum {
@@ -162,7 +163,7 @@ struct arena *request_begin(struct conn *conn, struct http_stream *stream)
     stream->owner = request;
     walker_init(&request->walker, conn->direction == DIRECTION_INBOUND ? inbound_request_path : outbound_request_path, finished);
     if (atomic_fetch_add_explicit(&proxy->in_flight[conn->direction], 1, memory_order_relaxed) >= config->max_in_flight)
-        request->reason = REASON_LOAD_SHED; /* answered when the head is there */
+        request->reason = REASON_IN_FLIGHT_LIMIT; /* answered when the head is there */
     return &request->arena;
 }
 
@@ -418,7 +419,7 @@ static void on_server_reset(struct http_stream *stream, struct http_reset reset)
 
     if (request->ended)
         return;
-    request->reason = REASON_CLIENT_GONE;
+    request->reason = reason_of_client_reset(reset);
     request->server->ops->release(request->server);
     request->server = NULL;
     if (request->walker.walking)
@@ -528,7 +529,7 @@ static void on_client_reset(struct http_stream *stream, struct http_reset reset)
         request->server->ops->release(request->server);
         request->server = NULL;
     } else {
-        (void)request_fail(request, REASON_CONNECTION_LOST, reset.error == HTTP_ERROR_CLOSED ? -(int)reset.code : 0);
+        (void)request_fail(request, reason_of_server_reset(reset), reset.error == HTTP_ERROR_CLOSED ? -(int)reset.code : 0);
     }
     end(request);
 }
