@@ -1,4 +1,4 @@
-"""linkerd("words", ...) runs the program and gives status, stdout and stderr."""
+"""linkerd("words", ...) runs the program, behind the words of `around`, and gives status, stdout and stderr."""
 
 import http.server
 import os
@@ -10,9 +10,9 @@ import pytest
 
 @pytest.fixture
 def linkerd(binaries, tmp_path):
-    def run(*words, **options):
+    def run(*words, around=(), **options):
         env = {**os.environ, "ASAN_OPTIONS": "detect_leaks=1", **options.pop("env", {})}
-        return subprocess.run([binaries["linkerd"], *[str(word) for word in words]], capture_output=True, text=True,
+        return subprocess.run([*around, binaries["linkerd"], *[str(word) for word in words]], capture_output=True, text=True,
                               timeout=30, cwd=tmp_path, env=env, stdin=subprocess.DEVNULL, **options)
 
     return run

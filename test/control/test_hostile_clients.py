@@ -126,6 +126,7 @@ def test_tokens_and_requests_of_nonsense(control, served):
     served()
 
 
+@pytest.mark.slow
 def test_who_never_reads(control, served):
     """Subscribers that take nothing, beside one that does: that one gets each change soon, and memory is bounded."""
     request = messages()["destination"].GetDestination(scheme="k8s", path=WEB, context_token="ns:default").SerializeToString()

@@ -1,6 +1,7 @@
 """The work that a change makes: counted, not timed."""
 
 import grpc
+import pytest
 
 from lib.controller import Stream
 from lib.manifests import pod, server, service
@@ -70,6 +71,7 @@ def test_a_change_of_one_service_is_the_work_of_one(control):
     assert all(stream.quiet() for stream in profiles) and all(stream.quiet() for stream in targets)
 
 
+@pytest.mark.slow
 def test_a_subscriber_that_does_not_read_begins_anew(control, wait_for):
     """Its call ends in order when its queue is full; others are not held up; the next call gets what is there then."""
     control.write("web.yaml", service(), pod())

@@ -95,8 +95,10 @@ def test_a_change_is_followed(demo, manifests):
     run.until(r"shopper +web +web-v2 +HTTP +100.00%")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
-@pytest.mark.parametrize("when", ["starting", "running"])
+@pytest.mark.parametrize("when, number", [
+    ("starting", signal.SIGINT), ("running", signal.SIGINT),
+    *(pytest.param(when, number, marks=pytest.mark.slow) for when in ("starting", "running") for number in (signal.SIGTERM, signal.SIGKILL)),
+], ids=lambda one: getattr(one, "name", one))
 def test_nothing_is_left(demo, number, when):
     run = demo("--for", "60s")
     run.until("Making certificates" if when == "starting" else "Clinkerd demo:")

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from lib.controller import replace
 from lib.wait import until
 from mesh.test_own_control_plane import MANIFESTS, mesh  # noqa: F401 (a fixture)
@@ -67,6 +69,7 @@ def wait_all(pods, condition, what, seconds=60):
         until(lambda pod=pod: condition(pod), lambda pod=pod: f"{what}: not in {pod.host.name}\n{pod.proxy.output}", seconds)
 
 
+@pytest.mark.slow
 def test_anchor_rotation(mesh, programs):  # noqa: F811
     folder = mesh.path / "nginx"
     folder.mkdir()
