@@ -56,6 +56,13 @@ static void read_duration(struct reader *reader, int64_t *ret_ns)
         mistake(reader, "a duration, as 24h0m0s or 20s");
 }
 
+/* Certificates that have ended before they arrive would be asked for again and again. */
+static void read_lifetime(struct reader *reader, int64_t *ret_ns)
+{
+    if (duration_parse_go(reader->value, ret_ns) < 0 || *ret_ns < NS_PER_S)
+        mistake(reader, "a duration of a second or more, as 24h0m0s");
+}
+
 static void read_text(struct reader *reader, struct slice *ret)
 {
     if (reader->value.len)
@@ -320,7 +327,7 @@ static void take(struct reader *reader, enum flag_id id)
     case FLAG_OPAQUE_PORTS: read_ports(reader); break;
     case FLAG_MODE: read_mode(reader, &options->transport_header); break;
     case FLAG_QUEUE: read_queue(reader, &options->queue_capacity); break;
-    case FLAG_LIFETIME: read_duration(reader, &settings->issuance_lifetime_ns); break;
+    case FLAG_LIFETIME: read_lifetime(reader, &settings->issuance_lifetime_ns); break;
     case FLAG_SKEW: read_duration(reader, &settings->clock_skew_ns); break;
     case FLAG_GRACE: read_duration(reader, &settings->grace_ns); break;
     case FLAG_LOG_LEVEL: read_level(reader, &settings->log_level); break;
