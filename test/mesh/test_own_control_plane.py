@@ -8,7 +8,9 @@ import time
 
 import pytest
 
+from lib.http import get
 from lib.own_mesh import DOMAIN, OwnMesh, identity_of
+from lib.wait import until
 from lib.worlds import key_and_request
 from proxy.test_foreign_proxy import PROXY
 from proxy.test_pair import NGINX
@@ -153,3 +155,22 @@ def test_two_workloads(mesh, foreign):
     mesh.controller.process.wait()
     for _ in range(5):
         assert mesh.curl("-o", "/dev/null", "-w", "%{http_code}").stdout == "200"
+
+
+@pytest.mark.parametrize("variable", ["LIFETIME", "IDLE_TIMEOUT"])
+def test_streams_are_opened_anew(mesh, variable):
+    """Streams of a control plane on another machine, by their age or their silence; nobody notices."""
+    def begun():
+        lines = get(mesh.control.host, "127.0.0.1", 9990, "/metrics").body.decode().splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines
+                   if line.startswith("grpc_server_started_total{") and 'grpc_method="Watch"' in line)
+
+    mesh.env = {"LINKERD2_PROXY_CONTROL_STREAM_" + variable: "300ms"}
+    mesh.web.start_app([mesh.web.binaries["http-echo"], "0.0.0.0:8080"], port=8080, uid=1000)
+    mesh.start_control_plane()
+    mesh.start_proxy(mesh.web, "web-1", "shop", "web")
+    mesh.start_proxy(mesh.client, "client-1", "shop", "client")
+    wait_for_status(mesh, "200")
+    before = begun()
+    until(lambda: begun() >= before + 3)
+    assert mesh.curl("-o", "/dev/null", "-w", "%{http_code}").stdout == "200"

@@ -311,6 +311,36 @@ def test_http2_server(pair):
     assert {"3 17", "4 70000", "5 32768", "6 12345"} <= set(said) and said[-1] == "ping", said
 
 
+H2_APPLICATION = """
+import socket, sys
+import h2.config, h2.connection, h2.events
+listener = socket.create_server(("0.0.0.0", int(sys.argv[1])))
+while True:
+    s, _ = listener.accept()
+    c = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False)); c.initiate_connection(); s.sendall(c.data_to_send())
+    while data := s.recv(65536):
+        for e in c.receive_data(data):
+            if isinstance(e, h2.events.RemoteSettingsChanged):
+                for code, change in sorted(e.changed_settings.items()):
+                    print("setting", int(code), change.new_value, flush=True)
+            if isinstance(e, h2.events.WindowUpdated) and e.stream_id == 0:
+                print("connection", c.outbound_flow_control_window, flush=True)
+            if isinstance(e, h2.events.RequestReceived):
+                c.send_headers(e.stream_id, [(":status", "200")], end_stream=True)
+        s.sendall(c.data_to_send())
+"""
+
+
+def test_http2_client(pair):
+    """The windows that servers are given, unless what the endpoint says counts."""
+    pair.service(protocol="http2")
+    app = pair.web.start_app([sys.executable, "-c", H2_APPLICATION, "8080"], port=8080, uid=0, name="h2-app")
+    start(pair, "web", app=False, HTTP2_INITIAL_STREAM_WINDOW_SIZE="70000", HTTP2_INITIAL_CONNECTION_WINDOW_SIZE="200000")
+    assert status(pair, "/", "--http2-prior-knowledge") == "200"
+    app.wait_line("setting 4 70000")
+    app.wait_line("connection 200000")
+
+
 # --- discovery ---
 
 def test_discovery_idle(pair):
