@@ -45,13 +45,14 @@ static void read_line(int count, char *const words[])
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char *text = malloc(size + 1), *words[LINE_WORDS_MAX + 2] = {"linkerd-controller"};
-    int count = 1;
+    char *text = malloc(size + 1), *words[LINE_WORDS_MAX + 2], program[] = "linkerd-controller";
+    int count = 0;
 
     if (!text)
         return 0;
     if (size)
         memcpy(text, data, size);
+    words[count++] = program;
     text[size] = '\0';
     for (char *at = text, *end; at && count <= LINE_WORDS_MAX; at = end ? end + 1 : NULL) {
         end = strchr(at, '\n');
