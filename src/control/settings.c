@@ -416,7 +416,6 @@ static void set_defaults(struct reader *reader)
 {
     struct settings *settings = reader->settings;
 
-    settings->issuer = "/var/run/linkerd/identity/issuer";
     settings->issuance_lifetime_ns = 24 * 3600 * NS_PER_S;
     settings->clock_skew_ns = 20 * NS_PER_S;
     settings->grace_ns = 10 * NS_PER_S;
@@ -464,12 +463,23 @@ static void finish_addrs(struct reader *reader)
     default_addr(settings, &settings->admin_addr, settings->components == COMPONENT_DESTINATION ? 9996 : 9990);
 }
 
+/* Where the chart mounts them: a Secret of the issuer, which need not have its anchors, and a ConfigMap of the anchors. */
+static void finish_issuer(struct settings *settings)
+{
+    if (settings->issuer)
+        return;
+    settings->issuer = "/var/run/linkerd/identity/issuer";
+    if (settings->cluster && !settings->trust_anchors)
+        settings->trust_anchors = "/var/run/linkerd/identity/trust-roots/ca-bundle.crt";
+}
+
 static void finish(struct reader *reader)
 {
     struct settings *settings = reader->settings;
 
     settings->cluster = !settings->options.source.len && (settings->components != COMPONENT_IDENTITY || !settings->token_key);
     finish_addrs(reader);
+    finish_issuer(settings);
     settings->options.cluster_domain = without_dot(settings->options.cluster_domain);
     if (!settings->options.trust_domain.len)
         settings->options.trust_domain = settings->options.cluster_domain;

@@ -354,6 +354,15 @@ def test_discovery_idle(pair):
     assert pair.control.asked.count(("Watch", "10.99.0.1:80")) >= 2 and pair.control.asked.count(("WatchPort", 8080)) >= 2
 
 
+@pytest.mark.parametrize("policy, answer", [("all-unauthenticated", "200"), ("deny", "403"), ("all-authenticated", "403")])
+def test_beside_identity(pair, policy, answer):
+    """The proxy of the identity service does not wait for a policy controller, which could not be certified before."""
+    nowhere = {"POLICY_SVC_ADDR": "10.99.9.9:8090", "POLICY_SVC_NAME": "linkerd-destination.linkerd.serviceaccount.identity.linkerd.cluster.local"}
+    start(pair, "web", INBOUND_DEFAULT_POLICY=policy, **nowhere)
+    url = f"http://{pair.web.host.ip4}:8080/"
+    assert pair.client.host.run(["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", url], uid=0).stdout == answer
+
+
 def test_inbound_ports(pair):
     start(pair, "web", app=False, INBOUND_PORTS="9000,9001-9002")
     until(lambda: {("WatchPort", port) for port in (9000, 9001, 9002)} <= set(pair.control.asked))

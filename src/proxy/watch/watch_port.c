@@ -82,13 +82,22 @@ static int publish_default(struct watch_port *watch)
     return 0;
 }
 
+/*
+ * The identity service's own proxy cannot wait for the policy controller, whose proxy has no certificate before this one lets its
+ * request in: until the first answer the environment's default holds.
+ */
+static bool is_beside_identity(const struct config *config)
+{
+    return config->identity.configured && !config->identity.identity.len && config->policy.identity.len;
+}
+
 int watch_port_start(struct streams *streams, struct watched *watched)
 {
     struct watch_port *watch = calloc(1, sizeof(*watch));
     struct port_spec spec = {.workload = streams->proxy->config.policy_workload};
     struct errmsg msg;
     uint64_t port = 0;
-    int r;
+    int r = 0;
 
     if (!watch)
         return -ENOMEM;
@@ -96,9 +105,9 @@ int watch_port_start(struct streams *streams, struct watched *watched)
     watch->base = (struct watch_base){.streams = streams, .watched = watched, .free = free_watch};
     watch->port = spec.port = (uint16_t)port;
     buffer_init(&watch->request, LIMIT_GRPC_MESSAGE);
-    if (!streams->policy)
+    if (!streams->policy || is_beside_identity(&streams->proxy->config))
         r = publish_default(watch);
-    else if ((r = port_spec_encode(&spec, &msg, &watch->request)) == 0)
+    if (r == 0 && streams->policy && (r = port_spec_encode(&spec, &msg, &watch->request)) == 0)
         r = control_stream_start(&watch->stream, streams->policy,
                                  SLICE_LIT("/io.linkerd.proxy.inbound.InboundServerPolicies/WatchPort"),
                                  buffer_slice(&watch->request), &events, watch);
