@@ -300,6 +300,11 @@ static bool is_known(const char *name)
     return false;
 }
 
+const char *override_name(size_t index)
+{
+    return index < ROWS ? rows[index].name : NULL;
+}
+
 static bool is_config(const char *name)
 {
     return strncmp(name, CONFIG, strlen(CONFIG)) == 0 || strncmp(name, ALPHA, strlen(ALPHA)) == 0 || strncmp(name, BETA, strlen(BETA)) == 0;

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "template/copy.h"
 
@@ -66,7 +65,6 @@ int review_answer(const struct review *review, const struct injector *injector, 
                   struct review_outcome *ret_outcome)
 {
     struct inject_answer answer = {.verdict = INJECT_NO, .annotated_at = ""};
-    struct review_reply reply;
     int r = 0;
 
     *ret_outcome = (struct review_outcome){.verdict = INJECT_NO, .annotated_at = ""};
@@ -75,10 +73,9 @@ int review_answer(const struct review *review, const struct injector *injector, 
         if (r == 0)
             describe(review, &answer, ret_outcome);
     }
-    reply = (struct review_reply){.denial = answer.verdict == INJECT_REFUSED ? answer.denial.text : NULL, .patch = answer.patch,
-                                  .warnings = answer.warnings};
     if (r == 0)
-        r = review_write(review, &reply, ret_body);
+        r = review_write(review, &(struct review_verdict){.denial = answer.verdict == INJECT_REFUSED ? answer.denial.text : NULL,
+                                                          .patch = answer.patch, .warnings = answer.warnings}, ret_body);
     inject_answer_release(&answer);
     return r;
 }

@@ -1,5 +1,5 @@
 /*
- * What the injector answers to an admission review (control/webhook/review.h).
+ * The injector's answers to admission reviews (control/webhook/review.h reads them and writes the answer).
  *
  *     review_answer(&review, injector, annotations of the namespace review.namespace_, &body, &outcome)
  *

@@ -5,12 +5,25 @@
 #include <string.h>
 
 #include "base/limits.h"
-#include "inject/workload.h"
 #include "kube/base64.h"
 
 static const char *const versions[] = {"admission.k8s.io/v1", "admission.k8s.io/v1beta1"};
 
 /* --- reading --- */
+
+static json_t *member_object(const json_t *of, const char *name)
+{
+    json_t *value = json_object_get(of, name);
+
+    return json_is_object(value) ? value : NULL;
+}
+
+static const char *member_text(const json_t *of, const char *name)
+{
+    const char *text = json_string_value(json_object_get(of, name));
+
+    return text ? text : "";
+}
 
 static bool is_known_version(const char *version)
 {
@@ -30,6 +43,22 @@ static int check(const struct review *review, const json_t *request, struct errm
     return 0;
 }
 
+static void read_request(const json_t *request, struct review *review)
+{
+    const json_t *kind = member_object(request, "kind");
+
+    review->uid = member_text(request, "uid");
+    review->operation = member_text(request, "operation");
+    review->group = member_text(kind, "group");
+    review->version = member_text(kind, "version");
+    review->kind = member_text(kind, "kind");
+    review->namespace_ = member_text(request, "namespace");
+    review->sub_resource = member_text(request, "subResource");
+    review->dry_run = json_is_true(json_object_get(request, "dryRun"));
+    review->object = member_object(request, "object");
+    review->old_object = member_object(request, "oldObject");
+}
+
 int review_read(struct slice body, struct errmsg *msg, struct review *ret_review)
 {
     struct review review = {.root = NULL};
@@ -42,14 +71,9 @@ int review_read(struct slice body, struct errmsg *msg, struct review *ret_review
     review.root = json_loadb(body.ptr ? body.ptr : "", body.len, 0, &error);
     if (!review.root)
         return errmsg_set(msg, -EINVAL, "the body is no JSON: line %d: %s", error.line, error.text);
-    request = member_object(review.root, "request");
     review.api_version = member_text(review.root, "apiVersion");
-    review.uid = member_text(request, "uid");
-    review.operation = member_text(request, "operation");
-    review.kind = member_text(member_object(request, "kind"), "kind");
-    review.namespace_ = member_text(request, "namespace");
-    review.dry_run = json_is_true(json_object_get(request, "dryRun"));
-    review.object = member_object(request, "object");
+    request = member_object(review.root, "request");
+    read_request(request, &review);
     r = check(&review, request, msg);
     if (r < 0)
         json_decref(review.root);
@@ -64,7 +88,21 @@ void review_release(struct review *review)
     review->root = NULL;
 }
 
-/* --- writing --- */
+/* --- answering --- */
+
+json_t *review_text(struct slice text)
+{
+    struct buffer literal;
+    json_t *value;
+
+    if (slice_is_utf8(text))
+        return json_stringn_nocheck(text.ptr ? text.ptr : "", text.len);
+    buffer_init(&literal, (size_t)8 * LIMIT_ADMISSION);
+    buffer_add_json(&literal, text);
+    value = buffer_error(&literal) ? NULL : json_loadb(literal.data, literal.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    buffer_release(&literal);
+    return value;
+}
 
 /* A patch travels as the base64 of its JSON. */
 static int add_patch(json_t *response, const json_t *patch)
@@ -86,27 +124,30 @@ static int add_patch(json_t *response, const json_t *patch)
 
 static int add_denial(json_t *response, const char *why)
 {
-    json_t *status = json_pack("{s:s, s:s, s:s, s:i}", "status", "Failure", "reason", "Invalid", "message", why, "code", 422);
+    json_t *status = json_pack("{s:s, s:s, s:o, s:i}", "status", "Failure", "reason", "Invalid", "message", review_text(slice_str(why)),
+                               "code", 422);
 
-    if (json_object_set_new_nocheck(response, "allowed", json_false()) < 0)
+    if (json_object_set_new_nocheck(response, "allowed", json_false()) < 0) {
+        json_decref(status);
         return -ENOMEM;
+    }
     return json_object_set_new_nocheck(response, "status", status) < 0 ? -ENOMEM : 0;
 }
 
-static int respond(json_t *response, const struct review_reply *reply)
+static int respond(json_t *response, const struct review_verdict *verdict)
 {
     int r = 0;
 
-    if (reply->denial)
-        r = add_denial(response, reply->denial);
-    else if (reply->patch)
-        r = add_patch(response, reply->patch);
-    if (r == 0 && json_array_size(reply->warnings) && json_object_set_nocheck(response, "warnings", reply->warnings) < 0)
+    if (verdict->denial)
+        r = add_denial(response, verdict->denial);
+    else if (verdict->patch)
+        r = add_patch(response, verdict->patch);
+    if (r == 0 && json_array_size(verdict->warnings) && json_object_set_nocheck(response, "warnings", verdict->warnings) < 0)
         r = -ENOMEM;
     return r;
 }
 
-static int write_whole(const struct review *review, json_t *response, struct buffer *ret_body)
+static int write_body(const struct review *review, json_t *response, struct buffer *ret_body)
 {
     json_t *root = json_pack("{s:s, s:s, s:O}", "apiVersion", review->api_version, "kind", "AdmissionReview", "response", response);
     char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
@@ -117,13 +158,13 @@ static int write_whole(const struct review *review, json_t *response, struct buf
     return r;
 }
 
-int review_write(const struct review *review, const struct review_reply *reply, struct buffer *ret_body)
+int review_write(const struct review *review, const struct review_verdict *verdict, struct buffer *ret_body)
 {
     json_t *response = json_pack("{s:s, s:b}", "uid", review->uid, "allowed", 1);
-    int r = response ? respond(response, reply) : -ENOMEM;
+    int r = response ? respond(response, verdict) : -ENOMEM;
 
     if (r == 0)
-        r = write_whole(review, response, ret_body);
+        r = write_body(review, response, ret_body);
     json_decref(response);
     return r;
 }
