@@ -163,9 +163,40 @@ static void ready(struct io_stack *stack)
         http1_server_ready(conn->http);
 }
 
+/* The one whose place a newcomer takes: who has not even shaken hands yet, oldest first; else who asks nothing. */
+static struct listener_conn *least_needed(const struct http_listener *listener)
+{
+    struct listener_conn *idle = NULL;
+
+    LIST_FOR_EACH (link, &listener->conns) {
+        struct listener_conn *conn = CONTAINER_OF(link, struct listener_conn, link);
+
+        if (task_is_woken(&conn->disposal))
+            continue;
+        if (!conn->http)
+            return conn;
+        if (!idle && conn->http->streams == 0)
+            idle = conn;
+    }
+    return idle;
+}
+
+/* So that connections that are only held open do not keep others out. */
+static bool make_room(struct http_listener *listener)
+{
+    struct listener_conn *conn;
+
+    if (listener->count < listener->options.max_connections)
+        return true;
+    conn = least_needed(listener);
+    if (conn)
+        dispose_wake(listener->loop, &conn->disposal);
+    return conn;
+}
+
 static struct listener_conn *new_conn(struct http_listener *listener, int fd, struct addr peer)
 {
-    struct listener_conn *conn = listener->count < listener->options.max_connections ? calloc(1, sizeof(*conn)) : NULL;
+    struct listener_conn *conn = make_room(listener) ? calloc(1, sizeof(*conn)) : NULL;
 
     if (!conn)
         return NULL;

@@ -19,7 +19,7 @@
 struct http_listener;
 
 struct http_listener_options {
-    unsigned max_connections;
+    unsigned max_connections; /* more: a new one takes the place of one that asks nothing, if there is one */
     unsigned max_requests; /* at once, of all connections; more: 503 */
     size_t max_body;       /* of one request; more: 413 */
     size_t max_held;       /* of all requests; more: 503 */
