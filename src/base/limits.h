@@ -124,6 +124,11 @@ enum {
     LIMIT_INJECT_PORTS = 256,            /* ports and ranges in one annotation, and ports of a pod */
     LIMIT_ADMISSION = 4 * 1024 * 1024,   /* bytes of one admission review; etcd takes objects of 1.5 MiB */
 
+    /* Webhooks */
+    LIMIT_WEBHOOK_CONNECTIONS = 256,     /* of API servers to one webhook */
+    LIMIT_WEBHOOK_REQUESTS = 512,        /* that come in, wait for something or are answered; more: 503 */
+    LIMIT_WEBHOOK_BYTES = 64 * 1024 * 1024, /* of bodies of all of them; more: 503 */
+
     /* Regular expressions */
     LIMIT_REGEX_LENGTH = 4096,
     LIMIT_REGEX_MATCH = 100000,          /* PCRE2 match limit */

@@ -13,6 +13,7 @@
 #include "control/grpc_meter.h"
 #include "control/identity/service.h"
 #include "control/identity/token_review.h"
+#include "control/injector/service.h"
 #include "control/policy/policy.h"
 #include "control/settings.h"
 #include "control/views.h"
@@ -47,6 +48,10 @@ struct program {
     struct identity_service *identity;
     struct token_validator *reviewer; /* of identity in a cluster */
     int ttl_family;
+    struct injector_service *injector;
+    int injector_family;
+    struct webhook_certificate *certificate; /* of the webhook */
+    struct webhook *webhook;
     struct listening listening[LISTENERS];
     unsigned listening_count;
     struct dns_server *dns;
@@ -72,6 +77,8 @@ static void look_if_drained(struct timer *timer)
 
     for (unsigned i = 0; i < program->listening_count; i++)
         open += grpc_listener_connections(program->listening[i].listener);
+    if (program->webhook)
+        open += webhook_connections(program->webhook);
     if (open)
         timer_set(&program->controller.loop, timer, program->controller.loop.now_ns + DRAIN_LOOK_NS);
     else
@@ -102,6 +109,8 @@ static void on_signal(struct signals *signals, int number)
     program->draining = true;
     for (unsigned i = 0; i < program->listening_count; i++)
         grpc_listener_drain(program->listening[i].listener);
+    if (program->webhook)
+        webhook_drain(program->webhook);
     end_calls(program);
     timer_set(loop, &program->grace, loop->now_ns + program->settings.grace_ns);
     timer_set(loop, &program->drained, loop->now_ns + DRAIN_LOOK_NS);
@@ -234,6 +243,22 @@ static int start_identity(struct program *program)
     return r;
 }
 
+static int start_injector(struct program *program)
+{
+    const struct settings *settings = &program->settings;
+    struct controller *controller = &program->controller;
+    const struct injector_settings injector = {.values = settings->values, .trust_anchors = settings->trust_anchors};
+    struct api_client *client = program->cluster ? cluster_client(program->cluster) : NULL;
+    struct errmsg msg = {""};
+    int r = injector_service_new(controller, client, &injector, program->injector_family, &msg, &program->injector);
+
+    if (r == 0)
+        r = webhook_certificate_new(controller, "proxy-injector", settings->tls_certificate, settings->tls_key, &program->certificate);
+    if (r < 0)
+        log_line(controller->log, LOG_ERROR, "start", "proxy-injector: %s", msg.text[0] ? msg.text : strerror(-r));
+    return r;
+}
+
 static int start_components(struct program *program)
 {
     unsigned components = program->settings.components;
@@ -245,6 +270,8 @@ static int start_components(struct program *program)
         r = policy_new(&program->controller, &program->policy);
     if (r == 0 && (components & COMPONENT_IDENTITY))
         r = start_identity(program);
+    if (r == 0 && (components & COMPONENT_INJECTOR))
+        r = start_injector(program);
     return r;
 }
 
@@ -261,6 +288,24 @@ static int open_dns(struct program *program)
     return r;
 }
 
+static int open_webhook(struct program *program)
+{
+    struct webhook_setup setup = {.name = "proxy-injector", .addr = program->settings.webhook_addr, .certificate = program->certificate};
+    char text[ADDR_TEXT_MAX];
+    int r;
+
+    if (!program->injector)
+        return 0;
+    setup.hooks = injector_service_hook(program->injector);
+    setup.hook_count = 1;
+    r = webhook_new(&program->controller, &setup, &program->webhook);
+    if (r < 0)
+        log_line(program->controller.log, LOG_ERROR, "start", "%s cannot listen on %s: %s", setup.name, addr_format(setup.addr, text), strerror(-r));
+    else
+        log_line(program->controller.log, LOG_INFO, "start", "%s listens on %s", setup.name, addr_format(setup.addr, text));
+    return r;
+}
+
 static int open_ports(struct program *program)
 {
     const struct settings *settings = &program->settings;
@@ -274,6 +319,8 @@ static int open_ports(struct program *program)
     if (r == 0 && program->identity)
         r = listen_on(program, settings->identity_addr, "identity", identity_service_certify(program->identity),
                       identity_service_bundle(program->identity));
+    if (r == 0)
+        r = open_webhook(program);
     return r < 0 ? r : open_dns(program);
 }
 
@@ -282,12 +329,16 @@ static bool is_ready(void *owner)
     struct program *program = owner;
 
     return !program->draining && store_is_synced(program->controller.store) &&
-           (!program->identity || identity_service_is_ready(program->identity));
+           (!program->identity || identity_service_is_ready(program->identity)) &&
+           (!program->injector || (injector_service_is_ready(program->injector) && webhook_certificate_context(program->certificate)));
 }
 
 static const char *readiness(struct program *program)
 {
-    return is_ready(program) ? "ready" : "serving, but not ready: identity has no usable issuer";
+    if (is_ready(program))
+        return "ready";
+    return program->injector ? "serving, but not ready: the injector has no usable values or no certificate"
+                             : "serving, but not ready: identity has no usable issuer";
 }
 
 static void measure(void *owner)
@@ -360,6 +411,9 @@ static void stop(struct program *program)
     for (unsigned i = 0; i < program->listening_count; i++)
         grpc_listener_free(program->listening[i].listener);
     dns_server_free(program->dns);
+    webhook_free(program->webhook);
+    injector_service_free(program->injector);
+    webhook_certificate_free(program->certificate);
     directory_watch_free(program->watch);
     if (program->synced.on_synced)
         store_unsubscribe(program->controller.store, &program->synced);
@@ -387,8 +441,12 @@ static int init_metrics(struct program *program, uint64_t secret)
     controller->grpc_families = grpc_meter_register(&controller->metrics);
     controller->view_families = views_register(&controller->metrics);
     program->ttl_family = identity_service_register(&controller->metrics);
+    program->injector_family = injector_service_register(&controller->metrics);
     controller->shard = metrics_shard_new(&controller->metrics);
-    return controller->grpc_families < 0 || controller->view_families < 0 || program->ttl_family < 0 || !controller->shard ? -ENOMEM : 0;
+    return controller->grpc_families < 0 || controller->view_families < 0 || program->ttl_family < 0 || program->injector_family < 0 ||
+                   !controller->shard
+               ? -ENOMEM
+               : 0;
 }
 
 static int init_log(struct program *program)

@@ -213,7 +213,7 @@ enum flag_id {
     FLAG_ADMIN_ADDR, FLAG_DNS_ADDR, FLAG_CLUSTER_DOMAIN, FLAG_TRUST_DOMAIN, FLAG_NAMESPACE, FLAG_CLUSTER_NETWORKS,
     FLAG_PROBE_NETWORKS, FLAG_DEFAULT_POLICY, FLAG_OPAQUE_PORTS, FLAG_EGRESS_NAMESPACE, FLAG_H2, FLAG_IPV6, FLAG_MODE, FLAG_L5D_HEADERS,
     FLAG_QUEUE, FLAG_LIFETIME, FLAG_SKEW, FLAG_GRACE, FLAG_LOG_LEVEL, FLAG_LOG_FORMAT, FLAG_VERSION, FLAG_HELP,
-    FLAG_KUBECONFIG, FLAG_SCHEME, FLAG_SLICES, FLAG_IGNORED, FLAG_IGNORED_SWITCH, FLAG_IGNORED_NUMBER,
+    FLAG_KUBECONFIG, FLAG_TLS_CERTIFICATE, FLAG_TLS_KEY, FLAG_VALUES, FLAG_SCHEME, FLAG_SLICES, FLAG_IGNORED, FLAG_IGNORED_SWITCH, FLAG_IGNORED_NUMBER,
 };
 
 /* Names that stand behind one another share the first one's line of help. */
@@ -227,20 +227,24 @@ static const struct flag {
     {"kubeconfig", FLAG_KUBECONFIG, false, "FILE", "without --source: access to the Kubernetes API server to read (that of the pod we run in)"},
     {"issuer", FLAG_ISSUER, false, "DIR", "directory of the identity issuer: tls.crt, tls.key, ca.crt or crt.pem, key.pem"},
     {"token-key", FLAG_TOKEN_KEY, false, "FILE", "public keys (PEM) that sign the tokens of workloads (in a cluster: its API server checks them)"},
-    {"trust-anchors", FLAG_ANCHORS, false, "FILE", "trust anchors (PEM), where they are not beside the issuer"},
-    {"addr", FLAG_ADDR, false, "ADDR", "address of the gRPC service, where only one component runs"},
+    {"trust-anchors", FLAG_ANCHORS, false, "FILE", "trust anchors (PEM), where they are not beside the issuer; of the injector, as mounted"},
+    {"addr", FLAG_ADDR, false, "ADDR", "address of the gRPC service, or of the webhook, where only one component runs"},
     {"grpc-addr", FLAG_ADDR, false, NULL, NULL},
     {"destination-addr", FLAG_DESTINATION_ADDR, false, "ADDR", "address of the destination service (127.0.0.1:8086)"},
     {"identity-addr", FLAG_IDENTITY_ADDR, false, "ADDR", "address of the identity service (127.0.0.1:8080)"},
     {"policy-addr", FLAG_POLICY_ADDR, false, "ADDR", "address of the policy services (127.0.0.1:8090)"},
-    {"admin-addr", FLAG_ADMIN_ADDR, false, "ADDR", "address of /metrics, /ready, /live and /ping (127.0.0.1:9990; destination: 9996)"},
+    {"admin-addr", FLAG_ADMIN_ADDR, false, "ADDR", "address of /metrics, /ready, /live and /ping (127.0.0.1:9990; destination: 9996; proxy-injector: 9995)"},
     {"metrics-addr", FLAG_ADMIN_ADDR, false, NULL, NULL},
     {"dns-addr", FLAG_DNS_ADDR, false, "ADDR", "address, UDP and TCP, to answer DNS for the cluster domain on (none)"},
+    {"server-tls-certs", FLAG_TLS_CERTIFICATE, false, "FILE", "certificate (PEM) of a webhook's port (/var/run/linkerd/tls/tls.crt)"},
+    {"server-tls-key", FLAG_TLS_KEY, false, "FILE", "its key (/var/run/linkerd/tls/tls.key)"},
+    {"values", FLAG_VALUES, false, "FILE", "values of the installation, for the injector (/var/run/linkerd/config/values)"},
     {"cluster-domain", FLAG_CLUSTER_DOMAIN, false, "NAME", "domain of service names (cluster.local)"},
     {"identity-trust-domain", FLAG_TRUST_DOMAIN, false, "NAME", "domain of identities (that of the cluster)"},
     {"identity-domain", FLAG_TRUST_DOMAIN, false, NULL, NULL},
     {"controller-namespace", FLAG_NAMESPACE, false, "NAME", "namespace of the control plane, a part of identities (linkerd)"},
     {"control-plane-namespace", FLAG_NAMESPACE, false, NULL, NULL},
+    {"linkerd-namespace", FLAG_NAMESPACE, false, NULL, NULL},
     {"cluster-networks", FLAG_CLUSTER_NETWORKS, false, "NETS", "networks of pods and services (all private ones)"},
     {"probe-networks", FLAG_PROBE_NETWORKS, false, "NETS", "networks that health probes come from (none)"},
     {"default-policy", FLAG_DEFAULT_POLICY, false, "POLICY", "who may connect where nothing else says so (all-unauthenticated)"},
@@ -270,8 +274,6 @@ static const struct flag {
     {"identity-scheme", FLAG_SCHEME, false, NULL, NULL},
     {"trace-collector", FLAG_IGNORED, false, NULL, NULL},
     {"server-addr", FLAG_IGNORED, false, NULL, NULL},
-    {"server-tls-key", FLAG_IGNORED, false, NULL, NULL},
-    {"server-tls-certs", FLAG_IGNORED, false, NULL, NULL},
     {"policy-deployment-name", FLAG_IGNORED, false, NULL, NULL},
     {"patch-timeout-ms", FLAG_IGNORED_NUMBER, false, NULL, NULL},
     {"admission-controller-disabled", FLAG_IGNORED_SWITCH, true, NULL, NULL},
@@ -317,6 +319,9 @@ static void take(struct reader *reader, enum flag_id id)
     case FLAG_ISSUER: settings->issuer = reader->value.ptr; break;
     case FLAG_TOKEN_KEY: settings->token_key = reader->value.ptr; break;
     case FLAG_ANCHORS: settings->trust_anchors = reader->value.ptr; break;
+    case FLAG_TLS_CERTIFICATE: settings->tls_certificate = reader->value.ptr; break;
+    case FLAG_TLS_KEY: settings->tls_key = reader->value.ptr; break;
+    case FLAG_VALUES: settings->values = reader->value.ptr; break;
     case FLAG_CLUSTER_DOMAIN: read_text(reader, &options->cluster_domain); break;
     case FLAG_TRUST_DOMAIN: read_text(reader, &options->trust_domain); break;
     case FLAG_NAMESPACE: read_text(reader, &options->namespace_); break;
@@ -395,9 +400,9 @@ static unsigned find_component(struct slice name)
         const char *name;
         unsigned bits;
     } components[] = {{"destination", COMPONENT_DESTINATION}, {"identity", COMPONENT_IDENTITY}, {"policy", COMPONENT_POLICY},
-                      {"all", COMPONENT_ALL}};
+                      {"all", COMPONENT_ALL}, {"proxy-injector", COMPONENT_INJECTOR}};
 
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < sizeof(components) / sizeof(components[0]); i++)
         if (slice_eq(name, slice_str(components[i].name)))
             return components[i].bits;
     return 0;
@@ -416,6 +421,9 @@ static void set_defaults(struct reader *reader)
 {
     struct settings *settings = reader->settings;
 
+    settings->tls_certificate = "/var/run/linkerd/tls/tls.crt";
+    settings->tls_key = "/var/run/linkerd/tls/tls.key";
+    settings->values = "/var/run/linkerd/config/values";
     settings->issuance_lifetime_ns = 24 * 3600 * NS_PER_S;
     settings->clock_skew_ns = 20 * NS_PER_S;
     settings->grace_ns = 10 * NS_PER_S;
@@ -446,31 +454,49 @@ static void default_addr(const struct settings *settings, struct addr *addr, uin
         *addr = (struct addr){settings->cluster ? (struct ip){.version = 6} : ip_v4(0x7f000001), port};
 }
 
+static struct addr *own_addr(struct settings *settings)
+{
+    switch (settings->components) {
+    case COMPONENT_IDENTITY: return &settings->identity_addr;
+    case COMPONENT_POLICY: return &settings->policy_addr;
+    case COMPONENT_INJECTOR: return &settings->webhook_addr;
+    default: return &settings->destination_addr;
+    }
+}
+
+static uint16_t admin_port(const struct settings *settings)
+{
+    switch (settings->components) {
+    case COMPONENT_DESTINATION: return 9996;
+    case COMPONENT_INJECTOR: return 9995;
+    default: return 9990;
+    }
+}
+
 static void finish_addrs(struct reader *reader)
 {
     struct settings *settings = reader->settings;
-    struct addr *own = settings->components == COMPONENT_IDENTITY ? &settings->identity_addr
-                       : settings->components == COMPONENT_POLICY ? &settings->policy_addr
-                                                                  : &settings->destination_addr;
 
     if (reader->own_addr && settings->components == COMPONENT_ALL)
         buffer_printf(reader->problems, "--addr names one service: with `all`, use --destination-addr, --identity-addr, --policy-addr\n");
     else if (reader->own_addr)
-        *own = reader->addr;
+        *own_addr(settings) = reader->addr;
     default_addr(settings, &settings->destination_addr, 8086);
     default_addr(settings, &settings->identity_addr, 8080);
     default_addr(settings, &settings->policy_addr, 8090);
-    default_addr(settings, &settings->admin_addr, settings->components == COMPONENT_DESTINATION ? 9996 : 9990);
+    default_addr(settings, &settings->webhook_addr, 8443);
+    default_addr(settings, &settings->admin_addr, admin_port(settings));
 }
 
 /* Where the chart mounts them: a Secret of the issuer, which need not have its anchors, and a ConfigMap of the anchors. */
 static void finish_issuer(struct settings *settings)
 {
-    if (settings->issuer)
-        return;
-    settings->issuer = "/var/run/linkerd/identity/issuer";
-    if (settings->cluster && !settings->trust_anchors)
+    bool is_as_in_chart = settings->components == COMPONENT_INJECTOR || (settings->cluster && !settings->issuer);
+
+    if (is_as_in_chart && !settings->trust_anchors)
         settings->trust_anchors = "/var/run/linkerd/identity/trust-roots/ca-bundle.crt";
+    if (!settings->issuer)
+        settings->issuer = "/var/run/linkerd/identity/issuer";
 }
 
 static void finish(struct reader *reader)
@@ -506,13 +532,13 @@ int settings_read(struct settings *settings, int argc, char *const argv[], struc
             continue;
         }
         if (settings->components || !(settings->components = find_component(slice_str(argv[i]))))
-            buffer_printf(problems, "\"%s\" is not expected here: expected one of destination, identity, policy, all, then flags\n", argv[i]);
+            buffer_printf(problems, "\"%s\" is not expected here: expected one of destination, identity, policy, proxy-injector, all, then flags\n", argv[i]);
         i++;
     }
     if (settings->help || settings->version)
         return 0;
     if (!settings->components && !problems->len)
-        buffer_printf(problems, "no component: expected one of destination, identity, policy, all\n");
+        buffer_printf(problems, "no component: expected one of destination, identity, policy, proxy-injector, all\n");
     if (settings->components)
         finish(&reader);
     return problems->len ? -EINVAL : 0;
@@ -525,7 +551,7 @@ void settings_release(struct settings *settings)
 
 void settings_help(struct buffer *out)
 {
-    buffer_printf(out, "linkerd-controller destination|identity|policy|all [flags]\n\nFlags (with one dash or two):\n");
+    buffer_printf(out, "linkerd-controller destination|identity|policy|proxy-injector|all [flags]\n\nFlags (with one dash or two):\n");
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
         size_t start = out->len;
 

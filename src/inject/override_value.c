@@ -109,7 +109,7 @@ int form_quantity(const struct override_text *in, json_t **ret_value)
 {
     double value;
 
-    if (quantity_parse(in->text, &value) < 0)
+    if (quantity_read(in->text, &value) < 0)
         return -EINVAL;
     return give_text(value > 0 ? in->text : SLICE_NULL, ret_value);
 }
@@ -122,7 +122,7 @@ int form_ratio(const struct override_text *in, json_t **ret_value)
     for (size_t i = 0; i < in->text.len; i++)
         if (!strchr("0123456789.", in->text.ptr[i]))
             return -EINVAL;
-    if (quantity_parse(in->text, &value) < 0 || value <= 0 || value >= 1)
+    if (quantity_read(in->text, &value) < 0 || value <= 0 || value >= 1)
         return -EINVAL;
     return give(json_real(value), ret_value);
 }

@@ -228,7 +228,7 @@ static int set_workers(struct overriding *o, const char *quantity, const char *w
     double cores;
 
     if (!json_is_string(text) || !json_string_length(text) ||
-        quantity_parse(slice_of(json_string_value(text), json_string_length(text)), &cores) < 0 || cores > INT32_MAX)
+        quantity_read(slice_of(json_string_value(text), json_string_length(text)), &cores) < 0 || cores > INT32_MAX)
         return 0;
     return put_at(o->values, workers, json_integer((json_int_t)ceil(cores)));
 }
@@ -259,7 +259,7 @@ static int check_resources(struct overriding *o)
         const char *limit = member_text(json_object_get(resources, names[i]), "limit");
         double asked, allowed;
 
-        if (quantity_parse(slice_str(request), &asked) == 0 && quantity_parse(slice_str(limit), &allowed) == 0 && asked > allowed)
+        if (quantity_read(slice_str(request), &asked) == 0 && quantity_read(slice_str(limit), &allowed) == 0 && asked > allowed)
             return errmsg_set(&o->denial, -EPERM,
                               "the proxy could not start: its %s request is %.40s and its limit is %.40s: expected a limit that is not less; see "
                               CONFIG "proxy-%s-request and -limit", names[i], request, limit, names[i]);
@@ -298,6 +298,11 @@ static bool is_known(const char *name)
         if (strcmp(name, rows[i].name) == 0)
             return true;
     return false;
+}
+
+const char *override_name(size_t index)
+{
+    return index < ROWS ? rows[index].name : NULL;
 }
 
 static bool is_config(const char *name)

@@ -30,3 +30,5 @@ struct overriding {
 
 /* 0; -EPERM when the pod is to be refused; -ENOMEM. */
 int overrides_apply(struct overriding *o);
+/* The annotations that the table knows, in its order; NULL beyond the last. */
+const char *override_name(size_t index);

@@ -32,7 +32,7 @@ static void quantities(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         double number = -1;
-        int r = quantity_parse(slice_str(cases[i].text), &number);
+        int r = quantity_read(slice_str(cases[i].text), &number);
 
         if (r != (cases[i].number < 0 ? -EINVAL : 0))
             fail_msg("%s: %d", cases[i].text, r);

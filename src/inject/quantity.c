@@ -61,7 +61,7 @@ static int suffix(struct slice text, double *ret_factor)
     return -EINVAL;
 }
 
-int quantity_parse(struct slice text, double *ret_number)
+int quantity_read(struct slice text, double *ret_number)
 {
     double number = 0, factor;
     size_t digits;

@@ -4,4 +4,4 @@
 #include "base/slice.h"
 
 /* -EINVAL when it is none or negative. Approximate beyond 15 digits, which is enough to compare and to count cores. */
-int quantity_parse(struct slice text, double *ret_number);
+int quantity_read(struct slice text, double *ret_number);

@@ -2,7 +2,7 @@
  * A small HTTP/1 server for pages of a program's own: admin ports of the proxy
  * and the controller. A page is answered at once, whole, from a buffer; request
  * bodies are collected up to LIMIT_ADMIN_BODY, and connections are few
- * (LIMIT_ADMIN_CONNECTIONS). On the loop of whoever starts it.
+ * (LIMIT_ADMIN_CONNECTIONS). Over net/http_listener.h, on the loop of whoever starts it.
  */
 #pragma once
 

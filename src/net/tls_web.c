@@ -52,9 +52,9 @@ static int set_key(SSL_CTX *ssl_ctx, struct slice pem, struct errmsg *msg)
 
     BIO_free(bio);
     if (!key)
-        return errmsg_set(msg, -EINVAL, "the client key cannot be read: expected a PEM block PRIVATE KEY without password");
+        return errmsg_set(msg, -EINVAL, "the key cannot be read: expected a PEM block PRIVATE KEY without password");
     if (SSL_CTX_use_PrivateKey(ssl_ctx, key) != 1)
-        r = errmsg_set(msg, -EKEYREJECTED, "the client certificate does not belong to the client key, or the key is too weak");
+        r = errmsg_set(msg, -EKEYREJECTED, "the certificate does not belong to the key, or the key is too weak");
     EVP_PKEY_free(key);
     return r;
 }
@@ -68,18 +68,18 @@ static int set_own(SSL_CTX *ssl_ctx, const struct tls_web *options, struct errms
     if (!options->certificate.len && !options->key.len)
         return 0;
     if (!options->certificate.len || !options->key.len)
-        return errmsg_set(msg, -EINVAL, "a client certificate needs its key, and a key its certificate; there is only one of them");
+        return errmsg_set(msg, -EINVAL, "a certificate needs its key, and a key its certificate; there is only one of them");
     if (options->key.len > LIMIT_PEM)
-        return errmsg_set(msg, -EINVAL, "the client key has more than %d bytes", LIMIT_PEM);
+        return errmsg_set(msg, -EINVAL, "the key has more than %d bytes", LIMIT_PEM);
     r = x509_bundle_read(options->certificate, msg, &chain);
     if (r < 0)
-        return errmsg_prefix(msg, r, "the client certificate");
+        return errmsg_prefix(msg, r, "the certificate");
     taken = SSL_CTX_use_certificate(ssl_ctx, chain.certs[0]->x509) == 1;
     for (size_t i = 1; taken && i < chain.count; i++)
         taken = SSL_CTX_add1_chain_cert(ssl_ctx, chain.certs[i]->x509) == 1;
     x509_bundle_release(&chain);
     if (!taken)
-        return errmsg_set(msg, -EINVAL, "the client certificate cannot be used: %s", x509_openssl_reason("it is too weak"));
+        return errmsg_set(msg, -EINVAL, "the certificate cannot be used: %s", x509_openssl_reason("it is too weak"));
     return set_key(ssl_ctx, options->key, msg);
 }
 

@@ -275,9 +275,9 @@ static void test_refused_options(void **state)
             {{.anchors = SLICE_LIT("nothing")}, "the certificate authority: there is no CERTIFICATE block"},
             {{.certificate = buffer_slice(&certificate)}, "needs its key"},
             {{.key = buffer_slice(&key)}, "a key its certificate"},
-            {{.certificate = buffer_slice(&certificate), .key = SLICE_LIT("x")}, "client key cannot be read"},
+            {{.certificate = buffer_slice(&certificate), .key = SLICE_LIT("x")}, "the key cannot be read"},
             {{.certificate = buffer_slice(&certificate), .key = buffer_slice(&other_key)}, "does not belong"},
-            {{.certificate = buffer_slice(&key), .key = buffer_slice(&key)}, "the client certificate: PEM block 1"},
+            {{.certificate = buffer_slice(&key), .key = buffer_slice(&key)}, "the certificate: PEM block 1"},
         };
 
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
