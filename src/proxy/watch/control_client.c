@@ -18,6 +18,12 @@ static void begin(struct control_client *client);
 
 /* --- the connection --- */
 
+/*
+ * A control plane that starts is found soon: pods beside it are not ready before, and their probes do not wait for long. Streams,
+ * which may fail for reasons of their own, are asked for less often.
+ */
+static const struct backoff_config BACKOFF_CONNECT = {.min_ns = 100 * NS_PER_MS, .max_ns = 5 * NS_PER_S, .jitter = 0.1};
+
 static void connection_lost(struct control_client *client)
 {
     if (client->state == CONTROL_READY) {
@@ -27,7 +33,7 @@ static void connection_lost(struct control_client *client)
     }
     control_metrics_down(client->metrics, client->name, client->loop->now_ns - client->down_since_ns);
     client->state = CONTROL_BACKOFF;
-    timer_set(client->loop, &client->retry, client->loop->now_ns + backoff_delay(&BACKOFF_OUTBOUND, ++client->failures, &client->loop->rng));
+    timer_set(client->loop, &client->retry, client->loop->now_ns + backoff_delay(&BACKOFF_CONNECT, ++client->failures, &client->loop->rng));
 }
 
 static void retry_connection(struct timer *timer)

@@ -4,8 +4,8 @@
  *
  * The service's name is resolved anew for each connection; its addresses are
  * tried in random order. A service with an identity is spoken to over mutual TLS
- * only. While the connection is down, streams wait; they are started again with
- * jittered exponential backoff (100 ms to 60 s), each at a moment of its own.
+ * only. While the connection is down, streams wait. The connection is made again with
+ * jittered exponential backoff (100 ms to 5 s), a stream is started again with one of its own (to 60 s).
  *
  * All in the control thread.
  */
