@@ -213,15 +213,24 @@ static int enter_cluster(struct program *program)
     return r;
 }
 
+/* Those of the chart's ConfigMap, where it is mounted and nothing else was said: a Secret of linkerd.io/tls has none. */
+static const char *trust_anchors(const struct settings *settings)
+{
+    static const char mounted[] = "/var/run/linkerd/identity/trust-roots/ca-bundle.crt";
+
+    return !settings->trust_anchors && settings->cluster && access(mounted, R_OK) == 0 ? mounted : settings->trust_anchors;
+}
+
 static int start_identity(struct program *program)
 {
     const struct settings *settings = &program->settings;
     struct identity_settings identity = {
         .issuer = settings->issuer,
         .token_key = settings->token_key,
-        .trust_anchors = settings->trust_anchors,
+        .trust_anchors = trust_anchors(settings),
         .lifetime_ns = settings->issuance_lifetime_ns,
         .skew_ns = settings->clock_skew_ns,
+        .client = program->cluster ? cluster_client(program->cluster) : NULL,
     };
     struct errmsg msg = {""};
     int r = settings->token_key ? 0 : token_review_new(cluster_client(program->cluster), &program->reviewer);

@@ -1,5 +1,6 @@
 """The control plane on a real API server: what is applied appears at its subscribers, whatever happens to the server meanwhile."""
 
+import json
 import signal
 import urllib.request
 
@@ -68,6 +69,7 @@ class ClusterController(Controller):
 @pytest.fixture(scope="module")
 def shared_api():
     with Api() as api:
+        api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "linkerd"}})
         api.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "web", "namespace": "default"}})
         yield api
 
@@ -259,6 +261,14 @@ def test_tokens_are_checked_by_the_api_server(api, control, component):
         with pytest.raises(grpc.RpcError) as error:
             control.certify(name, wrong, make_csr(name))
         assert error.value.code() == grpc.StatusCode.FAILED_PRECONDITION, error.value
+    events = {"ServiceAccount": ("web", "IssuedLeafCertificate"), "Deployment": ("linkerd-identity", "IssuerUpdated")}
+
+    def told():
+        found = [(one["involvedObject"]["kind"], one["involvedObject"]["name"], one["reason"])
+                 for one in json.loads(api.kubectl("get", "events", "--all-namespaces", "-o", "json"))["items"]]
+        return all((kind, *what) in found for kind, what in events.items())
+
+    until(told)
     other = "api.default.serviceaccount.identity.linkerd.cluster.local"
     with pytest.raises(grpc.RpcError) as error:
         control.certify(other, token, make_csr(other))
