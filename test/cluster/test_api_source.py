@@ -2,18 +2,17 @@
 
 import json
 import signal
-import urllib.request
 
 import grpc
 import pytest
 
 from cluster.api import Api
 from cluster.cluster import missing_programs
+from cluster.controller import ClusterController
 from lib import netns
-from lib.controller import Controller, make_csr
+from lib.controller import make_csr
 from lib.kubernetes import definition
 from lib.manifests import pod, server, service
-from lib.relay import Relay
 from lib.wait import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not netns.available(), reason="network namespaces need root"),
@@ -23,47 +22,6 @@ WEB = "web.default.svc.cluster.local:80"
 LONG = 40  # seconds: more than the longest pause between attempts
 PROFILES = definition("ServiceProfile", "serviceprofiles", "linkerd.io", ["v1alpha2"])
 SERVERS = definition("Server", "servers", "policy.linkerd.io", ["v1beta1", "v1beta3"])
-
-
-class ClusterController(Controller):
-    """All components beside the API server, reading from it; asked through a relay."""
-
-    def __init__(self, api, directory, programs, binaries):
-        super().__init__(directory, programs, binaries)
-        self.api, self.host, self.relays = api, "127.0.0.1", {}
-
-    def start(self, *more, kubeconfig=None):
-        self.program = self.programs.start([
-            self.binaries["linkerd-controller"], self.component, "--kubeconfig", kubeconfig or self.api.control.admin, "--issuer",
-            self.issuer.directory, *more],
-            namespace=self.api.host, name="controller")
-        return self
-
-    def ready(self):
-        self.program.wait_line("start: ready")
-        return self
-
-    def port(self, port):
-        if port not in self.relays:
-            self.relays[port] = Relay(self.api.host, self.host, port)
-        return self.relays[port].port
-
-    def channel(self, port):
-        if port not in self.channels:
-            self.channels[port] = grpc.insecure_channel(f"127.0.0.1:{self.port(port)}")
-        return self.channels[port]
-
-    def http(self, path):
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port(9990)}{path}", timeout=10) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-
-    def close(self):
-        super().close()
-        for relay in self.relays.values():
-            relay.close()
 
 
 @pytest.fixture(scope="module")

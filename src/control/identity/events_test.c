@@ -1,5 +1,7 @@
 #include "kube/api_world.h"
 
+#include <stdio.h>
+
 #include "base/duration.h"
 #include "control/identity/events.h"
 
