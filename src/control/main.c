@@ -15,6 +15,7 @@
 #include "control/identity/token_review.h"
 #include "control/injector/service.h"
 #include "control/policy/policy.h"
+#include "control/policy/status_writer.h"
 #include "control/settings.h"
 #include "control/views.h"
 #include "event/descriptors.h"
@@ -45,6 +46,7 @@ struct program {
     int status;                    /* of the process */
     struct destination *destination;
     struct policy *policy;
+    struct status_writer *status_writer; /* of policy in a cluster */
     struct identity_service *identity;
     struct token_validator *reviewer; /* of identity in a cluster */
     int ttl_family;
@@ -112,6 +114,7 @@ static void on_signal(struct signals *signals, int number)
     if (program->webhook)
         webhook_drain(program->webhook);
     end_calls(program);
+    status_writer_end(program->status_writer);
     timer_set(loop, &program->grace, loop->now_ns + program->settings.grace_ns);
     timer_set(loop, &program->drained, loop->now_ns + DRAIN_LOOK_NS);
 }
@@ -231,6 +234,7 @@ static int start_identity(struct program *program)
         .trust_anchors = settings->trust_anchors,
         .lifetime_ns = settings->issuance_lifetime_ns,
         .skew_ns = settings->clock_skew_ns,
+        .client = program->cluster ? cluster_client(program->cluster) : NULL,
     };
     struct errmsg msg = {""};
     int r = settings->token_key ? 0 : token_review_new(cluster_client(program->cluster), &program->reviewer);
@@ -268,6 +272,8 @@ static int start_components(struct program *program)
         r = destination_new(&program->controller, &program->destination);
     if (r == 0 && (components & COMPONENT_POLICY))
         r = policy_new(&program->controller, &program->policy);
+    if (r == 0 && program->policy && program->cluster)
+        r = status_writer_new(&program->controller, cluster_client(program->cluster), &program->status_writer);
     if (r == 0 && (components & COMPONENT_IDENTITY))
         r = start_identity(program);
     if (r == 0 && (components & COMPONENT_INJECTOR))
@@ -420,6 +426,7 @@ static void stop(struct program *program)
     directory_free(program->directory);
     destination_free(program->destination);
     policy_free(program->policy);
+    status_writer_free(program->status_writer);
     identity_service_free(program->identity);
     if (program->reviewer)
         program->reviewer->ops->free(program->reviewer);

@@ -239,8 +239,12 @@ static const struct shape egress_spec_shape = SHAPE(kube_egress_network, egress_
 static const struct field egress_network_fields[] = {
     INSIDE("spec", egress_spec_shape, .required = true),
 };
+static void read_egress_written(struct decoder *d, const struct path *path, const struct yaml_node *node, void *at)
+{
+    kube_read_written(node, KUBE_EGRESS_NETWORK, &((struct kube_egress_network *)at)->written);
+}
 const struct shape kube_egress_network_shape =
-    SHAPE(kube_egress_network, egress_network_fields, .ignored = DOCUMENT_FIELDS);
+    SHAPE(kube_egress_network, egress_network_fields, .ignored = DOCUMENT_FIELDS, .check = read_egress_written);
 
 static const struct field rate_limit_fields[] = {
     FIELD("requestsPerSecond", U32, kube_rate_limit, requests_per_second, .required = true, .max = UINT32_MAX),
@@ -262,5 +266,9 @@ static const struct shape rate_limit_spec_shape = SHAPE(kube_rate_limit_policy, 
 static const struct field rate_limit_policy_fields[] = {
     INSIDE("spec", rate_limit_spec_shape, .required = true),
 };
+static void read_limit_written(struct decoder *d, const struct path *path, const struct yaml_node *node, void *at)
+{
+    kube_read_written(node, KUBE_RATE_LIMIT_POLICY, &((struct kube_rate_limit_policy *)at)->written);
+}
 const struct shape kube_rate_limit_policy_shape =
-    SHAPE(kube_rate_limit_policy, rate_limit_policy_fields, .ignored = DOCUMENT_FIELDS);
+    SHAPE(kube_rate_limit_policy, rate_limit_policy_fields, .ignored = DOCUMENT_FIELDS, .check = read_limit_written);

@@ -1,5 +1,6 @@
 /* Tables of the routes: HTTPRoute of both groups, GRPCRoute, TLSRoute, TCPRoute. */
 #include "kube/kinds.h"
+#include "kube/status.h"
 
 #define GATEWAY_GROUP "gateway.networking.k8s.io"
 #define POLICY_GROUP "policy.linkerd.io"
@@ -284,12 +285,41 @@ static const struct field policy_http_route_fields[] = {INSIDE("spec", policy_ht
 static const struct field grpc_route_fields[] = {INSIDE("spec", grpc_spec_shape, .required = true)};
 static const struct field tcp_route_fields[] = {INSIDE("spec", tcp_spec_shape, .required = true)};
 
-const struct shape kube_http_route_shape = SHAPE(kube_http_route, http_route_fields, .ignored = DOCUMENT_FIELDS);
+void kube_read_written(const struct yaml_node *root, enum kube_kind kind, struct kube_written *ret_written)
+{
+    const struct yaml_node *generation = yaml_get_lit(yaml_get_lit(root, "metadata"), "generation");
+
+    ret_written->generation = generation && generation->kind == YAML_INTEGER ? generation->integer : 0;
+    ret_written->digest = status_digest_document(root, kind);
+}
+
+/* All routes keep what they have in common at one place. */
+static_assert(offsetof(struct kube_http_route, common) == offsetof(struct kube_grpc_route, common), "read_written() goes by it");
+static_assert(offsetof(struct kube_http_route, common) == offsetof(struct kube_tcp_route, common), "read_written() goes by it");
+
+/* The kinds of routes do not differ in how their status is written. */
+static void read_written(struct decoder *d, const struct path *path, const struct yaml_node *node, void *at)
+{
+    kube_read_written(node, KUBE_HTTP_ROUTE, &((struct kube_http_route *)at)->common.written);
+}
+
+const struct shape kube_http_route_shape = SHAPE(kube_http_route, http_route_fields, .ignored = DOCUMENT_FIELDS, .check = read_written);
 const struct shape kube_policy_http_route_shape =
-    SHAPE(kube_http_route, policy_http_route_fields, .ignored = DOCUMENT_FIELDS);
-const struct shape kube_grpc_route_shape = SHAPE(kube_grpc_route, grpc_route_fields, .ignored = DOCUMENT_FIELDS);
-const struct shape kube_tls_route_shape = SHAPE(kube_tcp_route, tcp_route_fields, .ignored = DOCUMENT_FIELDS);
-const struct shape kube_tcp_route_shape = SHAPE(kube_tcp_route, tcp_route_fields, .ignored = DOCUMENT_FIELDS);
+    SHAPE(kube_http_route, policy_http_route_fields, .ignored = DOCUMENT_FIELDS, .check = read_written);
+const struct shape kube_grpc_route_shape = SHAPE(kube_grpc_route, grpc_route_fields, .ignored = DOCUMENT_FIELDS, .check = read_written);
+const struct shape kube_tls_route_shape = SHAPE(kube_tcp_route, tcp_route_fields, .ignored = DOCUMENT_FIELDS, .check = read_written);
+const struct shape kube_tcp_route_shape = SHAPE(kube_tcp_route, tcp_route_fields, .ignored = DOCUMENT_FIELDS, .check = read_written);
+
+const struct kube_written *kube_written(const struct kube_object *object)
+{
+    const struct kube_route_common *common = kube_route_common(object);
+
+    if (object->kind == KUBE_EGRESS_NETWORK)
+        return &kube_egress_network(object)->written;
+    if (object->kind == KUBE_RATE_LIMIT_POLICY)
+        return &kube_rate_limit_policy(object)->written;
+    return common ? &common->written : NULL;
+}
 
 const struct kube_route_common *kube_route_common(const struct kube_object *object)
 {

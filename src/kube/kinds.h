@@ -23,6 +23,9 @@ extern const struct shape kube_authentication_shape; /* as ref, but a ServiceAcc
 extern const struct shape kube_condition_shape;
 extern const char *const kube_protocol_names[];
 
+/* For checks of whole documents. */
+void kube_read_written(const struct yaml_node *root, enum kube_kind kind, struct kube_written *ret_written);
+
 /* One per kind. */
 extern const struct shape kube_namespace_shape, kube_node_shape, kube_service_account_shape, kube_service_shape,
     kube_endpoints_shape, kube_endpoint_slice_shape, kube_pod_shape, kube_external_workload_shape,

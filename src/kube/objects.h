@@ -474,8 +474,15 @@ struct kube_network_authentication {
     size_t network_count;
 };
 
+/* What is kept of the status of objects that get one from us (kube/status.h). */
+struct kube_written {
+    int64_t generation; /* of the object */
+    uint64_t digest;    /* of our part of the status; 0: none */
+};
+
 struct kube_egress_network {
     struct kube_object meta;
+    struct kube_written written;
     int deny;                      /* trafficPolicy: Deny (else Allow) */
     struct kube_network *networks; /* none: everything outside the cluster */
     size_t network_count;
@@ -491,6 +498,7 @@ struct kube_rate_limit_override {
 };
 struct kube_rate_limit_policy {
     struct kube_object meta;
+    struct kube_written written;
     struct kube_ref target;
     struct kube_rate_limit *total, *identity; /* NULL: none */
     struct kube_rate_limit_override *overrides;
@@ -579,6 +587,7 @@ struct kube_http_rule {
     struct kube_timeouts timeouts;
 };
 struct kube_route_common {
+    struct kube_written written;
     struct kube_parent_ref *parents;
     size_t parent_count;
     struct slice *hostnames; /* "*.example.com" matches by suffix; lower case */
@@ -628,6 +637,8 @@ struct kube_tcp_route {
     struct kube_tcp_rule *rules;
     size_t rule_count;
 };
+/* NULL for kinds that get no status from us. */
+const struct kube_written *kube_written(const struct kube_object *object);
 /* The parents and hostnames of a route of any kind; NULL for kinds that are not routes. */
 const struct kube_route_common *kube_route_common(const struct kube_object *object);
 

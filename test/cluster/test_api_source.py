@@ -1,18 +1,18 @@
 """The control plane on a real API server: what is applied appears at its subscribers, whatever happens to the server meanwhile."""
 
+import json
 import signal
-import urllib.request
 
 import grpc
 import pytest
 
 from cluster.api import Api
 from cluster.cluster import missing_programs
+from cluster.controller import ClusterController
 from lib import netns
-from lib.controller import Controller, make_csr
+from lib.controller import make_csr
 from lib.kubernetes import definition
 from lib.manifests import pod, server, service
-from lib.relay import Relay
 from lib.wait import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not netns.available(), reason="network namespaces need root"),
@@ -24,50 +24,10 @@ PROFILES = definition("ServiceProfile", "serviceprofiles", "linkerd.io", ["v1alp
 SERVERS = definition("Server", "servers", "policy.linkerd.io", ["v1beta1", "v1beta3"])
 
 
-class ClusterController(Controller):
-    """All components beside the API server, reading from it; asked through a relay."""
-
-    def __init__(self, api, directory, programs, binaries):
-        super().__init__(directory, programs, binaries)
-        self.api, self.host, self.relays = api, "127.0.0.1", {}
-
-    def start(self, *more, kubeconfig=None):
-        self.program = self.programs.start([
-            self.binaries["linkerd-controller"], self.component, "--kubeconfig", kubeconfig or self.api.control.admin, "--issuer",
-            self.issuer.directory, *more],
-            namespace=self.api.host, name="controller")
-        return self
-
-    def ready(self):
-        self.program.wait_line("start: ready")
-        return self
-
-    def port(self, port):
-        if port not in self.relays:
-            self.relays[port] = Relay(self.api.host, self.host, port)
-        return self.relays[port].port
-
-    def channel(self, port):
-        if port not in self.channels:
-            self.channels[port] = grpc.insecure_channel(f"127.0.0.1:{self.port(port)}")
-        return self.channels[port]
-
-    def http(self, path):
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port(9990)}{path}", timeout=10) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-
-    def close(self):
-        super().close()
-        for relay in self.relays.values():
-            relay.close()
-
-
 @pytest.fixture(scope="module")
 def shared_api():
     with Api() as api:
+        api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "linkerd"}})
         api.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "web", "namespace": "default"}})
         yield api
 
@@ -259,6 +219,14 @@ def test_tokens_are_checked_by_the_api_server(api, control, component):
         with pytest.raises(grpc.RpcError) as error:
             control.certify(name, wrong, make_csr(name))
         assert error.value.code() == grpc.StatusCode.FAILED_PRECONDITION, error.value
+    events = {"ServiceAccount": ("web", "IssuedLeafCertificate"), "Deployment": ("linkerd-identity", "IssuerUpdated")}
+
+    def told():
+        found = [(one["involvedObject"]["kind"], one["involvedObject"]["name"], one["reason"])
+                 for one in json.loads(api.kubectl("get", "events", "--all-namespaces", "-o", "json"))["items"]]
+        return all((kind, *what) in found for kind, what in events.items())
+
+    until(told)
     other = "api.default.serviceaccount.identity.linkerd.cluster.local"
     with pytest.raises(grpc.RpcError) as error:
         control.certify(other, token, make_csr(other))

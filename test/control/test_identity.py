@@ -1,6 +1,8 @@
 """Identity.Certify and TrustBundle.Watch."""
 
 import datetime
+import os
+import shutil
 import subprocess
 
 import grpc
@@ -91,6 +93,40 @@ def test_the_issuer_is_renewed(control, scheme, tmp_path):
     answer = control.certify(WEB, control.token_key.sign("web"), make_csr(WEB))
     x509.load_der_x509_certificate(answer.leaf_certificate).verify_directly_issued_by(good)
     assert control.http("/ready")[0] == 200
+
+
+@pytest.mark.parametrize("scheme", ["kubernetes.io/tls", "linkerd.io/tls"])
+def test_a_mounted_secret(control, scheme, tmp_path):
+    """As a kubelet mounts and updates one: names are links into a folder behind `..data`, which changes by one rename."""
+    issuer = Issuer(tmp_path / "first", scheme)
+    mount = tmp_path / "mount"
+    mount.mkdir()
+
+    def show(number):
+        shutil.copytree(issuer.directory, mount / f"..{number}")
+        (mount / "..data_tmp").symlink_to(f"..{number}")
+        os.replace(mount / "..data_tmp", mount / "..data")
+        for old in mount.glob("..[0-9]*"):
+            if old.name != f"..{number}":
+                shutil.rmtree(old)
+
+    show(1)
+    for path in issuer.directory.iterdir():
+        (mount / path.name).symlink_to(f"..data/{path.name}")
+    control.issuer.directory = mount
+    control.start()
+    for number in (2, 3):
+        line = len(control.program.lines)
+        issuer.renew()
+        show(number)
+        control.program.wait_line(r"IssuerUpdated", start=line)
+        issued_by(control, issuer.certificate)
+    good = issuer.certificate
+    issuer.renew(curve=ec.SECP384R1())
+    show(4)
+    control.program.wait_line(r"WARN identity: IssuerUpdateSkipped: .*P-256")
+    issued_by(control, good)
+    assert "ERROR" not in control.program.output
 
 
 def test_token_keys_are_renewed(control, wait_for):

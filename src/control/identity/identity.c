@@ -196,6 +196,11 @@ int64_t identity_issuer_not_after(const struct identity *identity)
     return identity->issuer ? x509_issuer_not_after(identity->issuer) : 0;
 }
 
+const struct x509_bundle *identity_issuer_chain(const struct identity *identity)
+{
+    return identity->issuer ? &identity->chain : NULL;
+}
+
 const struct x509_bundle *identity_anchors(const struct identity *identity)
 {
     return identity->issuer ? &identity->anchors : NULL;

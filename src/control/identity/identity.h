@@ -66,6 +66,8 @@ int identity_load(struct identity *identity, const char *directory, int64_t wall
 bool identity_is_ready(const struct identity *identity);
 /* The earliest end of the issuer's chain (wall clock), 0 without one: metric issuer_cert_ttl_seconds. */
 int64_t identity_issuer_not_after(const struct identity *identity);
+/* The issuer's certificate and what came with it; NULL without one. Until the next identity_load(). */
+const struct x509_bundle *identity_issuer_chain(const struct identity *identity);
 /* The anchors in force, for proxies that follow the bundle; NULL without an issuer. Until the next identity_load(). */
 const struct x509_bundle *identity_anchors(const struct identity *identity);
 

@@ -97,13 +97,27 @@ static int read_anchors(int directory, struct errmsg *msg, struct issuer_files *
     return r < 0 ? r : 0;
 }
 
+/* Of a Secret's mount all files are replaced at once, by a link: whoever follows it once has files that belong together. */
+static int open_directory(const char *directory)
+{
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC), data;
+
+    if (fd < 0)
+        return -errno;
+    data = openat(fd, "..data", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (data < 0)
+        return fd;
+    close(fd);
+    return data;
+}
+
 int issuer_files_read(const char *directory, struct errmsg *msg, struct issuer_files *ret_files)
 {
     struct issuer_files files = {0};
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
+    int fd = open_directory(directory), r;
 
     if (fd < 0)
-        return errmsg_set(msg, -errno, "%s: %s", directory, strerror(errno));
+        return errmsg_set(msg, fd, "%s: %s", directory, strerror(-fd));
     r = read_pair(fd, msg, &files);
     if (r >= 0)
         r = read_anchors(fd, msg, &files);

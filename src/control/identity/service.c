@@ -9,6 +9,7 @@
 #include "api/identity.h"
 #include "base/duration.h"
 #include "control/grpc_meter.h"
+#include "control/identity/events.h"
 #include "control/identity/identity.h"
 #include "control/identity/token_file.h"
 #include "control/views.h"
@@ -36,6 +37,7 @@ struct identity_service {
     struct token_file *tokens;  /* NULL: the settings' validator decides */
     struct x509_bundle anchors; /* given ones */
     struct identity *identity;
+    struct identity_events *events; /* NULL: there is no cluster */
     struct grpc_service certify, bundle;
     struct grpc_meter *certify_meter, *bundle_meter;
     struct views views; /* one, of the bundle */
@@ -194,6 +196,27 @@ static void on_event(void *owner, enum identity_event event, const struct token_
     enum log_level level = event == IDENTITY_ISSUED || event == IDENTITY_ISSUER_UPDATED ? LOG_INFO : LOG_WARN;
 
     log_line(service->controller->log, level, "identity", "%s: %s", identity_event_name(event), text);
+    if (service->events)
+        identity_events_tell(service->events, event, subject, text);
+}
+
+static void on_trouble(void *owner, const char *why)
+{
+    const struct identity_service *service = owner;
+
+    log_line(service->controller->log, LOG_WARN, "identity", "events cannot be written: %s", why);
+}
+
+/* The first of them that ends. */
+static void look_at_end(const struct identity_service *service, enum identity_certificate which, const struct x509_bundle *bundle)
+{
+    const struct x509_cert *first = bundle && bundle->count ? bundle->certs[0] : NULL;
+
+    for (size_t i = 1; first && i < bundle->count; i++)
+        if (x509_cert_not_after(bundle->certs[i]) < x509_cert_not_after(first))
+            first = bundle->certs[i];
+    if (first && identity_is_expiring(x509_cert_not_before(first), x509_cert_not_after(first), wall(service)))
+        identity_events_expiring(service->events, which, first, wall(service));
 }
 
 /* What can be seen of the issuer's files without reading them. */
@@ -324,6 +347,10 @@ static void look(struct timer *timer)
 
     load_issuer(service);
     load_tokens(service);
+    if (service->events) {
+        look_at_end(service, IDENTITY_CERT_ISSUER, identity_issuer_chain(service->identity));
+        look_at_end(service, IDENTITY_CERT_ANCHOR, identity_anchors(service->identity));
+    }
     timer_set(&service->controller->loop, timer, service->controller->loop.now_ns + LOOK_NS);
 }
 
@@ -370,7 +397,7 @@ int identity_service_new(struct controller *controller, const struct identity_se
                          struct identity_service **ret_service)
 {
     struct identity_service *service = calloc(1, sizeof(*service));
-    int r;
+    int r = 0;
 
     if (!service)
         return errmsg_set(msg, -ENOMEM, "no memory");
@@ -380,7 +407,13 @@ int identity_service_new(struct controller *controller, const struct identity_se
     views_count(&service->views, controller->shard, controller->view_families, "identity");
     for (int i = 0; i < FAMILIES; i++)
         service->metrics[i] = metric_get(controller->shard, first + i, SLICE_NULL);
-    r = make_identity(service, msg);
+    if (settings->client)
+        r = identity_events_new(settings->client,
+                                &(struct identity_events_options){.control_namespace = controller->options.namespace_,
+                                                                  .instance = getenv("HOSTNAME"), .on_trouble = on_trouble, .owner = service},
+                                &service->events);
+    if (r == 0)
+        r = make_identity(service, msg);
     if (r == 0)
         r = make_services(service);
     if (r == 0)
@@ -422,6 +455,7 @@ void identity_service_free(struct identity_service *service)
     timer_release(&service->controller->loop, &service->look);
     views_release(&service->views);
     identity_free(service->identity);
+    identity_events_free(service->events);
     token_file_free(service->tokens);
     x509_bundle_release(&service->anchors);
     grpc_meter_free(service->certify_meter);

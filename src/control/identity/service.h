@@ -9,6 +9,7 @@
 #pragma once
 
 #include "control/controller.h"
+#include "kube/api_client.h"
 #include "net/grpc.h"
 #include "net/token.h"
 
@@ -16,6 +17,7 @@ struct identity_settings {
     const char *issuer;        /* directory */
     const char *token_key;     /* file with public keys; NULL: the validator decides */
     struct token_validator *validator; /* outlives the service */
+    struct api_client *client; /* of the cluster, to tell events; NULL: none. Outlives the service */
     const char *trust_anchors; /* PEM file; NULL: those beside the issuer */
     int64_t lifetime_ns, skew_ns;
 };
