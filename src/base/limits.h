@@ -129,6 +129,11 @@ enum {
     LIMIT_INJECT_PORTS = 256,            /* ports and ranges in one annotation, and ports of a pod */
     LIMIT_ADMISSION = 4 * 1024 * 1024,   /* bytes of one admission review; etcd takes objects of 1.5 MiB */
 
+    /* Validation */
+    LIMIT_VALIDATE_MESSAGE = 16 * 1024,  /* bytes of why an object is refused */
+    LIMIT_VALIDATE_PATTERNS = 4096,      /* patterns of one object that are compiled; more: not looked at, with a warning */
+    LIMIT_VALIDATE_PAIRS = 1000000,      /* pods times Servers that are compared to find out whether two Servers select the same */
+
     /* Webhooks */
     LIMIT_WEBHOOK_CONNECTIONS = 256,     /* of API servers to one webhook */
     LIMIT_WEBHOOK_REQUESTS = 512,        /* that come in, wait for something or are answered; more: 503 */

@@ -17,6 +17,7 @@
 #include "control/policy/policy.h"
 #include "control/policy/status_writer.h"
 #include "control/settings.h"
+#include "control/validate/service.h"
 #include "control/views.h"
 #include "event/descriptors.h"
 #include "event/signals.h"
@@ -52,6 +53,8 @@ struct program {
     int ttl_family;
     struct injector_service *injector;
     int injector_family;
+    struct validate_service *validator;
+    int validator_family;
     struct webhook_certificate *certificate; /* of the webhook */
     struct webhook *webhook;
     struct listening listening[LISTENERS];
@@ -183,9 +186,9 @@ static int follow_source(struct program *program)
     program->reporter.report = on_report;
     if (settings->options.source.len)
         return follow_directory(program);
-    if (settings->components != COMPONENT_IDENTITY)
+    if (settings->components & ~(unsigned)(COMPONENT_IDENTITY | COMPONENT_SP_VALIDATOR))
         return follow_cluster(program);
-    store_set_synced(program->controller.store); /* identity alone needs none */
+    store_set_synced(program->controller.store); /* these two need none */
     return 0;
 }
 
@@ -263,6 +266,27 @@ static int start_injector(struct program *program)
     return r;
 }
 
+/* sp-validator, or a part of the policy component, which has an address for it then. */
+static const char *validator_name(const struct program *program)
+{
+    return program->settings.components == COMPONENT_SP_VALIDATOR ? "sp-validator" : "policy-validator";
+}
+
+static int start_validator(struct program *program)
+{
+    const struct settings *settings = &program->settings;
+    struct controller *controller = &program->controller;
+    struct slice domain = settings->domain_given || program->policy ? controller->options.cluster_domain : SLICE_NULL;
+    const char *name = validator_name(program);
+    int r = validate_service_new(controller, name, program->policy, domain, program->validator_family, &program->validator);
+
+    if (r == 0)
+        r = webhook_certificate_new(controller, name, settings->tls_certificate, settings->tls_key, &program->certificate);
+    if (r < 0)
+        log_line(controller->log, LOG_ERROR, "start", "%s: %s", name, strerror(-r));
+    return r;
+}
+
 static int start_components(struct program *program)
 {
     unsigned components = program->settings.components;
@@ -278,6 +302,8 @@ static int start_components(struct program *program)
         r = start_identity(program);
     if (r == 0 && (components & COMPONENT_INJECTOR))
         r = start_injector(program);
+    else if (r == 0 && program->settings.webhook_addr.ip.version)
+        r = start_validator(program);
     return r;
 }
 
@@ -296,14 +322,14 @@ static int open_dns(struct program *program)
 
 static int open_webhook(struct program *program)
 {
-    struct webhook_setup setup = {.name = "proxy-injector", .addr = program->settings.webhook_addr, .certificate = program->certificate};
+    struct webhook_setup setup = {.addr = program->settings.webhook_addr, .certificate = program->certificate, .hook_count = 1};
     char text[ADDR_TEXT_MAX];
     int r;
 
-    if (!program->injector)
+    if (!program->injector && !program->validator)
         return 0;
-    setup.hooks = injector_service_hook(program->injector);
-    setup.hook_count = 1;
+    setup.name = program->injector ? "proxy-injector" : validator_name(program);
+    setup.hooks = program->injector ? injector_service_hook(program->injector) : validate_service_hook(program->validator);
     r = webhook_new(&program->controller, &setup, &program->webhook);
     if (r < 0)
         log_line(program->controller.log, LOG_ERROR, "start", "%s cannot listen on %s: %s", setup.name, addr_format(setup.addr, text), strerror(-r));
@@ -330,19 +356,27 @@ static int open_ports(struct program *program)
     return r < 0 ? r : open_dns(program);
 }
 
+/* Proxies are served whether policy's webhook can be or not. */
+static bool has_certificate(const struct program *program)
+{
+    return !program->certificate || program->policy || webhook_certificate_context(program->certificate);
+}
+
 static bool is_ready(void *owner)
 {
     struct program *program = owner;
 
     return !program->draining && store_is_synced(program->controller.store) &&
            (!program->identity || identity_service_is_ready(program->identity)) &&
-           (!program->injector || (injector_service_is_ready(program->injector) && webhook_certificate_context(program->certificate)));
+           (!program->injector || injector_service_is_ready(program->injector)) && has_certificate(program);
 }
 
 static const char *readiness(struct program *program)
 {
     if (is_ready(program))
         return "ready";
+    if (program->settings.components == COMPONENT_SP_VALIDATOR)
+        return "serving, but not ready: the validator has no certificate";
     return program->injector ? "serving, but not ready: the injector has no usable values or no certificate"
                              : "serving, but not ready: identity has no usable issuer";
 }
@@ -419,6 +453,7 @@ static void stop(struct program *program)
     dns_server_free(program->dns);
     webhook_free(program->webhook);
     injector_service_free(program->injector);
+    validate_service_free(program->validator);
     webhook_certificate_free(program->certificate);
     directory_watch_free(program->watch);
     if (program->synced.on_synced)
@@ -449,9 +484,10 @@ static int init_metrics(struct program *program, uint64_t secret)
     controller->view_families = views_register(&controller->metrics);
     program->ttl_family = identity_service_register(&controller->metrics);
     program->injector_family = injector_service_register(&controller->metrics);
+    program->validator_family = validate_service_register(&controller->metrics);
     controller->shard = metrics_shard_new(&controller->metrics);
     return controller->grpc_families < 0 || controller->view_families < 0 || program->ttl_family < 0 || program->injector_family < 0 ||
-                   !controller->shard
+                   program->validator_family < 0 || !controller->shard
                ? -ENOMEM
                : 0;
 }

@@ -12,6 +12,7 @@ struct reader {
     struct slice value;
     bool own_addr;      /* -addr or --grpc-addr was given: of the one component */
     struct addr addr;
+    struct addr server_addr; /* --server-addr; version 0: not given */
 };
 
 static void mistake(struct reader *reader, const char *expected)
@@ -213,7 +214,7 @@ enum flag_id {
     FLAG_ADMIN_ADDR, FLAG_DNS_ADDR, FLAG_CLUSTER_DOMAIN, FLAG_TRUST_DOMAIN, FLAG_NAMESPACE, FLAG_CLUSTER_NETWORKS,
     FLAG_PROBE_NETWORKS, FLAG_DEFAULT_POLICY, FLAG_OPAQUE_PORTS, FLAG_EGRESS_NAMESPACE, FLAG_H2, FLAG_IPV6, FLAG_MODE, FLAG_L5D_HEADERS,
     FLAG_QUEUE, FLAG_LIFETIME, FLAG_SKEW, FLAG_GRACE, FLAG_LOG_LEVEL, FLAG_LOG_FORMAT, FLAG_VERSION, FLAG_HELP,
-    FLAG_KUBECONFIG, FLAG_TLS_CERTIFICATE, FLAG_TLS_KEY, FLAG_VALUES, FLAG_SCHEME, FLAG_SLICES, FLAG_IGNORED, FLAG_IGNORED_SWITCH, FLAG_IGNORED_NUMBER,
+    FLAG_SERVER_ADDR, FLAG_NO_VALIDATOR, FLAG_KUBECONFIG, FLAG_TLS_CERTIFICATE, FLAG_TLS_KEY, FLAG_VALUES, FLAG_SCHEME, FLAG_SLICES, FLAG_IGNORED, FLAG_IGNORED_SWITCH, FLAG_IGNORED_NUMBER,
 };
 
 /* Names that stand behind one another share the first one's line of help. */
@@ -233,9 +234,11 @@ static const struct flag {
     {"destination-addr", FLAG_DESTINATION_ADDR, false, "ADDR", "address of the destination service (127.0.0.1:8086)"},
     {"identity-addr", FLAG_IDENTITY_ADDR, false, "ADDR", "address of the identity service (127.0.0.1:8080)"},
     {"policy-addr", FLAG_POLICY_ADDR, false, "ADDR", "address of the policy services (127.0.0.1:8090)"},
-    {"admin-addr", FLAG_ADMIN_ADDR, false, "ADDR", "address of /metrics, /ready, /live and /ping (127.0.0.1:9990; destination: 9996; proxy-injector: 9995)"},
+    {"admin-addr", FLAG_ADMIN_ADDR, false, "ADDR", "address of /metrics, /ready, /live and /ping (127.0.0.1:9990; destination: 9996; proxy-injector: 9995; sp-validator: 9997)"},
     {"metrics-addr", FLAG_ADMIN_ADDR, false, NULL, NULL},
     {"dns-addr", FLAG_DNS_ADDR, false, "ADDR", "address, UDP and TCP, to answer DNS for the cluster domain on (none)"},
+    {"server-addr", FLAG_SERVER_ADDR, false, "ADDR", "address of the policy component's validating webhook (none)"},
+    {"admission-controller-disabled", FLAG_NO_VALIDATOR, true, NULL, "serve no such webhook (false)"},
     {"server-tls-certs", FLAG_TLS_CERTIFICATE, false, "FILE", "certificate (PEM) of a webhook's port (/var/run/linkerd/tls/tls.crt)"},
     {"server-tls-key", FLAG_TLS_KEY, false, "FILE", "its key (/var/run/linkerd/tls/tls.key)"},
     {"values", FLAG_VALUES, false, "FILE", "values of the installation, for the injector (/var/run/linkerd/config/values)"},
@@ -273,10 +276,8 @@ static const struct flag {
     {"meshed-http2-client-params", FLAG_IGNORED, false, NULL, NULL},
     {"identity-scheme", FLAG_SCHEME, false, NULL, NULL},
     {"trace-collector", FLAG_IGNORED, false, NULL, NULL},
-    {"server-addr", FLAG_IGNORED, false, NULL, NULL},
     {"policy-deployment-name", FLAG_IGNORED, false, NULL, NULL},
     {"patch-timeout-ms", FLAG_IGNORED_NUMBER, false, NULL, NULL},
-    {"admission-controller-disabled", FLAG_IGNORED_SWITCH, true, NULL, NULL},
 };
 
 static void take_addr(struct reader *reader, enum flag_id id)
@@ -289,6 +290,7 @@ static void take_addr(struct reader *reader, enum flag_id id)
     case FLAG_POLICY_ADDR: read_addr(reader, &settings->policy_addr); break;
     case FLAG_ADMIN_ADDR: read_addr(reader, &settings->admin_addr); break;
     case FLAG_DNS_ADDR: read_addr(reader, &settings->dns_addr); break;
+    case FLAG_SERVER_ADDR: read_addr(reader, &reader->server_addr); break;
     default:
         reader->own_addr = true;
         read_addr(reader, &reader->addr);
@@ -304,6 +306,7 @@ static void take_switch(struct reader *reader, enum flag_id id)
     case FLAG_H2: read_bool(reader, &settings->options.h2_upgrade); break;
     case FLAG_IPV6: read_bool(reader, &settings->options.ipv6); break;
     case FLAG_L5D_HEADERS: read_bool(reader, &settings->options.allow_l5d_headers); break;
+    case FLAG_NO_VALIDATOR: read_bool(reader, &settings->no_validator); break;
     case FLAG_VERSION: read_bool(reader, &settings->version); break;
     default: read_bool(reader, &settings->help); break;
     }
@@ -322,7 +325,10 @@ static void take(struct reader *reader, enum flag_id id)
     case FLAG_TLS_CERTIFICATE: settings->tls_certificate = reader->value.ptr; break;
     case FLAG_TLS_KEY: settings->tls_key = reader->value.ptr; break;
     case FLAG_VALUES: settings->values = reader->value.ptr; break;
-    case FLAG_CLUSTER_DOMAIN: read_text(reader, &options->cluster_domain); break;
+    case FLAG_CLUSTER_DOMAIN:
+        settings->domain_given = true;
+        read_text(reader, &options->cluster_domain);
+        break;
     case FLAG_TRUST_DOMAIN: read_text(reader, &options->trust_domain); break;
     case FLAG_NAMESPACE: read_text(reader, &options->namespace_); break;
     case FLAG_EGRESS_NAMESPACE: read_text(reader, &options->egress_namespace); break;
@@ -340,6 +346,7 @@ static void take(struct reader *reader, enum flag_id id)
     case FLAG_H2:
     case FLAG_IPV6:
     case FLAG_L5D_HEADERS:
+    case FLAG_NO_VALIDATOR:
     case FLAG_VERSION:
     case FLAG_HELP: take_switch(reader, id); break;
     case FLAG_KUBECONFIG: settings->kubeconfig = reader->value.len ? reader->value.ptr : NULL; break;
@@ -400,7 +407,7 @@ static unsigned find_component(struct slice name)
         const char *name;
         unsigned bits;
     } components[] = {{"destination", COMPONENT_DESTINATION}, {"identity", COMPONENT_IDENTITY}, {"policy", COMPONENT_POLICY},
-                      {"all", COMPONENT_ALL}, {"proxy-injector", COMPONENT_INJECTOR}};
+                      {"all", COMPONENT_ALL}, {"proxy-injector", COMPONENT_INJECTOR}, {"sp-validator", COMPONENT_SP_VALIDATOR}};
 
     for (size_t i = 0; i < sizeof(components) / sizeof(components[0]); i++)
         if (slice_eq(name, slice_str(components[i].name)))
@@ -447,11 +454,13 @@ static struct slice without_dot(struct slice domain)
     return slice_ends(domain, SLICE_LIT(".")) ? slice_take(domain, domain.len - 1) : domain;
 }
 
-/* Where nothing was said: in a cluster all addresses, as the chart expects; elsewhere loopback. */
+/* Where nothing was said: in a cluster all addresses, as the chart expects; elsewhere loopback. sp-validator is asked by API servers alone. */
 static void default_addr(const struct settings *settings, struct addr *addr, uint16_t port)
 {
+    bool everywhere = settings->cluster || settings->components == COMPONENT_SP_VALIDATOR;
+
     if (!addr->port)
-        *addr = (struct addr){settings->cluster ? (struct ip){.version = 6} : ip_v4(0x7f000001), port};
+        *addr = (struct addr){everywhere ? (struct ip){.version = 6} : ip_v4(0x7f000001), port};
 }
 
 static struct addr *own_addr(struct settings *settings)
@@ -459,7 +468,8 @@ static struct addr *own_addr(struct settings *settings)
     switch (settings->components) {
     case COMPONENT_IDENTITY: return &settings->identity_addr;
     case COMPONENT_POLICY: return &settings->policy_addr;
-    case COMPONENT_INJECTOR: return &settings->webhook_addr;
+    case COMPONENT_INJECTOR:
+    case COMPONENT_SP_VALIDATOR: return &settings->webhook_addr;
     default: return &settings->destination_addr;
     }
 }
@@ -469,8 +479,20 @@ static uint16_t admin_port(const struct settings *settings)
     switch (settings->components) {
     case COMPONENT_DESTINATION: return 9996;
     case COMPONENT_INJECTOR: return 9995;
+    case COMPONENT_SP_VALIDATOR: return 9997;
     default: return 9990;
     }
+}
+
+/* Of the policy component alone; it says where. */
+static void finish_validator(struct reader *reader)
+{
+    struct settings *settings = reader->settings;
+
+    if (reader->server_addr.ip.version && !(settings->components & COMPONENT_POLICY))
+        buffer_printf(reader->problems, "--server-addr is of the policy component: expected --addr\n");
+    else if (reader->server_addr.ip.version && !settings->no_validator)
+        settings->webhook_addr = reader->server_addr;
 }
 
 static void finish_addrs(struct reader *reader)
@@ -484,7 +506,9 @@ static void finish_addrs(struct reader *reader)
     default_addr(settings, &settings->destination_addr, 8086);
     default_addr(settings, &settings->identity_addr, 8080);
     default_addr(settings, &settings->policy_addr, 8090);
-    default_addr(settings, &settings->webhook_addr, 8443);
+    if (settings->components & (COMPONENT_INJECTOR | COMPONENT_SP_VALIDATOR))
+        default_addr(settings, &settings->webhook_addr, 8443);
+    finish_validator(reader);
     default_addr(settings, &settings->admin_addr, admin_port(settings));
 }
 
@@ -503,7 +527,8 @@ static void finish(struct reader *reader)
 {
     struct settings *settings = reader->settings;
 
-    settings->cluster = !settings->options.source.len && (settings->components != COMPONENT_IDENTITY || !settings->token_key);
+    settings->cluster = !settings->options.source.len && settings->components != COMPONENT_SP_VALIDATOR &&
+                        (settings->components != COMPONENT_IDENTITY || !settings->token_key);
     finish_addrs(reader);
     finish_issuer(settings);
     settings->options.cluster_domain = without_dot(settings->options.cluster_domain);
@@ -532,13 +557,13 @@ int settings_read(struct settings *settings, int argc, char *const argv[], struc
             continue;
         }
         if (settings->components || !(settings->components = find_component(slice_str(argv[i]))))
-            buffer_printf(problems, "\"%s\" is not expected here: expected one of destination, identity, policy, proxy-injector, all, then flags\n", argv[i]);
+            buffer_printf(problems, "\"%s\" is not expected here: expected one of destination, identity, policy, proxy-injector, sp-validator, all, then flags\n", argv[i]);
         i++;
     }
     if (settings->help || settings->version)
         return 0;
     if (!settings->components && !problems->len)
-        buffer_printf(problems, "no component: expected one of destination, identity, policy, proxy-injector, all\n");
+        buffer_printf(problems, "no component: expected one of destination, identity, policy, proxy-injector, sp-validator, all\n");
     if (settings->components)
         finish(&reader);
     return problems->len ? -EINVAL : 0;
@@ -551,7 +576,7 @@ void settings_release(struct settings *settings)
 
 void settings_help(struct buffer *out)
 {
-    buffer_printf(out, "linkerd-controller destination|identity|policy|proxy-injector|all [flags]\n\nFlags (with one dash or two):\n");
+    buffer_printf(out, "linkerd-controller destination|identity|policy|proxy-injector|sp-validator|all [flags]\n\nFlags (with one dash or two):\n");
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
         size_t start = out->len;
 

@@ -9,7 +9,8 @@
 #include "control/controller.h"
 
 /* `all` is what a mesh without Kubernetes needs. */
-enum component { COMPONENT_DESTINATION = 1, COMPONENT_IDENTITY = 2, COMPONENT_POLICY = 4, COMPONENT_ALL = 7, COMPONENT_INJECTOR = 8 };
+enum component { COMPONENT_DESTINATION = 1, COMPONENT_IDENTITY = 2, COMPONENT_POLICY = 4, COMPONENT_ALL = 7, COMPONENT_INJECTOR = 8,
+                 COMPONENT_SP_VALIDATOR = 16 };
 
 struct settings {
     unsigned components; /* bits of enum component */
@@ -22,7 +23,9 @@ struct settings {
     const char *issuer;           /* directory */
     const char *token_key;        /* file of public keys; NULL: not given */
     const char *trust_anchors;    /* PEM file; NULL: those beside the issuer */
-    struct addr webhook_addr;     /* HTTPS */
+    struct addr webhook_addr;     /* HTTPS; version 0: there is none */
+    bool domain_given;            /* --cluster-domain */
+    bool no_validator;            /* of the policy component: --admission-controller-disabled */
     const char *tls_certificate, *tls_key; /* files, of the webhook's port */
     const char *values;           /* file: what the ConfigMap linkerd-config holds */
     int64_t issuance_lifetime_ns, clock_skew_ns;

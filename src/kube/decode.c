@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/limits.h"
 #include "kube/kinds.h"
 
 /* What of a document is known before its fields are read. */
@@ -188,23 +187,14 @@ static void complain_of_version(struct decoder *d, const struct yaml_node *root,
                   head->group.len ? "/" : "", SLICE_ARGS(first));
 }
 
-static bool version_is_known(const struct head *head)
-{
-    struct slice rest = slice_str(kube_kinds[head->kind].versions), version;
-
-    while (slice_split(&rest, ' ', &version))
-        if (slice_eq(version, head->version))
-            return true;
-    return false;
-}
-
-static void decode_known(struct decoder *d, const struct yaml_node *root, const struct head *head,
+static void decode_known(struct decoder *d, const struct yaml_node *root, const struct head *head, bool strict,
                          struct kube_object *object)
 {
     object->kind = head->kind;
     decode_metadata(d, root, head, object);
     if (d->errors || d->no_memory)
         return;
+    d->strict = strict;
     fields_decode(d, NULL, kube_kinds[head->kind].shape, root, object);
     if (head->kind == KUBE_NAMESPACE)
         label_namespace(d, object);
@@ -219,11 +209,11 @@ static void tell(struct walk *walk, enum decoded_what what, const struct head *h
 /* Takes what is too much for the list of reasons back as one sentence. */
 static void complain_of_more(struct decoder *d, const struct yaml_node *root)
 {
-    unsigned more = d->complaints > LIMIT_SOURCE_REPORTS ? d->complaints - LIMIT_SOURCE_REPORTS : 0;
+    unsigned more = d->untold;
 
     if (!more)
         return;
-    d->complaints = 0;
+    d->complaints = d->errors; /* so that this one is told */
     decoder_complain(d, REPORT_WARNING, NULL, NULL, root->line, root->column, "and %u more complaints like these",
                      more);
 }
@@ -246,10 +236,10 @@ static void decode_one(struct walk *walk, const struct yaml_node *root, struct h
     d.object = head->identified ? slice_str(name) : head->kind_name;
     if (!head->identified)
         complain_of_name(&d, root);
-    else if (!version_is_known(head))
+    else if (!kube_kind_reads_version(head->kind, head->version))
         complain_of_version(&d, root, head);
     else
-        decode_known(&d, root, head, object);
+        decode_known(&d, root, head, walk->options->strict, object);
     if (!d.errors && !d.no_memory && walk->options->need_addresses)
         need_addresses(&d, root, object);
     complain_of_more(&d, root);

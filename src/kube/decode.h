@@ -38,6 +38,7 @@ struct decode_options {
      * Kubernetes API server does that.
      */
     bool need_addresses;
+    bool strict; /* fields that nobody knows, outside of metadata, are errors */
 };
 
 /* Calls the sink for every object that the document holds, in order. 0 or -ENOMEM (some were not told). */

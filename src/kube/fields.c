@@ -25,6 +25,16 @@ static void format_path(const struct path *path, struct buffer *out)
     buffer_add(out, path->name);
 }
 
+/* Counted apart, so that no error is lost behind warnings. */
+static bool is_too_many(struct decoder *decoder, enum report_severity severity)
+{
+    unsigned of_its_kind = severity == REPORT_ERROR ? decoder->errors : decoder->complaints - decoder->errors;
+    bool too_many = of_its_kind > LIMIT_SOURCE_REPORTS;
+
+    decoder->untold += too_many;
+    return too_many;
+}
+
 void decoder_complain(struct decoder *decoder, enum report_severity severity, const struct path *path, const char *name,
                       int line, int column, const char *format, ...)
 {
@@ -33,14 +43,17 @@ void decoder_complain(struct decoder *decoder, enum report_severity severity, co
     char reason[512];
     va_list args;
 
+    decoder->complaints++;
     decoder->errors += severity == REPORT_ERROR;
-    if (++decoder->complaints > LIMIT_SOURCE_REPORTS || !decoder->reporter)
+    if (is_too_many(decoder, severity) || !decoder->reporter)
         return;
     va_start(args, format);
     vsnprintf(reason, sizeof(reason), format, args);
     va_end(args);
     buffer_init(&field, 1024);
     format_path(name ? &leaf : path, &field);
+    if (buffer_error(&field) == -ENOMEM)
+        decoder->no_memory = true;
     decoder->reporter->report(decoder->reporter, &(struct report){.severity = severity,
                                                                   .file = decoder->file,
                                                                   .line = line,
@@ -462,17 +475,18 @@ static bool is_ignored(const char *names, struct slice name)
 static void unknown_field(struct decoder *decoder, const struct path *path, const struct shape *shape,
                           const struct yaml_item *item)
 {
+    enum report_severity severity = decoder->strict ? REPORT_ERROR : REPORT_WARNING;
+    const char *what = decoder->strict ? "unknown field" : "unknown field, ignored";
     struct path here = {path, item->key, 0};
 
     if (is_ignored(shape->ignored, item->key))
         return;
     for (size_t i = 0; i < shape->field_count; i++)
         if (slice_eq_nocase(item->key, slice_str(shape->fields[i].name))) {
-            decoder_complain(decoder, REPORT_WARNING, &here, NULL, item->key_line, 1,
-                             "unknown field, ignored; did you mean %s?", shape->fields[i].name);
+            decoder_complain(decoder, severity, &here, NULL, item->key_line, 1, "%s; did you mean %s?", what, shape->fields[i].name);
             return;
         }
-    decoder_complain(decoder, REPORT_WARNING, &here, NULL, item->key_line, 1, "unknown field, ignored");
+    decoder_complain(decoder, severity, &here, NULL, item->key_line, 1, "%s", what);
 }
 
 static const struct field *find_field(const struct shape *shape, struct slice name)

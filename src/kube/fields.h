@@ -5,8 +5,8 @@
  *
  * A wrong type or value, or a missing required field, is an error; all of them
  * are reported, with the path of the field, not only the first. A field that
- * no table names is a warning, unless the shape lists it as one that
- * Kubernetes has and we do not use.
+ * no table names is a warning (for a strict decoder an error), unless the shape
+ * lists it as one that Kubernetes has and we do not use.
  */
 #pragma once
 
@@ -62,7 +62,9 @@ struct decoder {
     struct arena *arena; /* of the object */
     struct reporter *reporter;
     struct slice file, object;
+    bool strict; /* a field that no table names is an error */
     unsigned complaints, errors;
+    unsigned untold; /* complaints that were too many: of errors and of the rest LIMIT_SOURCE_REPORTS are told */
     bool no_memory;
 };
 

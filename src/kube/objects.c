@@ -68,6 +68,16 @@ int kube_kind_find(struct slice group, struct slice name, enum kube_kind *ret_ki
     return -ENOENT;
 }
 
+bool kube_kind_reads_version(enum kube_kind kind, struct slice version)
+{
+    struct slice rest = slice_str(kube_kinds[kind].versions), one;
+
+    while (slice_split(&rest, ' ', &one))
+        if (slice_eq(one, version))
+            return true;
+    return false;
+}
+
 /* ---- life ---- */
 
 struct kube_object *kube_object_new(enum kube_kind kind)

@@ -62,6 +62,8 @@ struct slice kube_kind_group(enum kube_kind kind);
 bool kube_kind_is_namespaced(enum kube_kind kind);
 /* The kind of a group and a kind name, any version. -ENOENT where we do not read it. */
 int kube_kind_find(struct slice group, struct slice name, enum kube_kind *ret_kind);
+/* "v1beta1": whether the decoder takes that version of the kind. */
+bool kube_kind_reads_version(enum kube_kind kind, struct slice version);
 
 /* Labels, annotations: sorted by key, no key twice. */
 struct kube_pair {
