@@ -1,6 +1,6 @@
 # Names for what people type; the work is done by meson, scripts/ and demo/.
 
-.PHONY: help deps build test test-quick demo bench images cluster cluster-down fuzz clean
+.PHONY: help deps build test test-quick demo demo-kubernetes bench images cluster cluster-down fuzz clean
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -22,6 +22,12 @@ demo: ## a mesh on this machine; FOR=30s ends by itself
 	@scripts/deps python
 	@scripts/run-tests --build release
 	@demo/run $(if $(FOR),--for $(FOR))
+
+demo-kubernetes: ## the mesh in a Kubernetes cluster on this machine (root); FOR=60s ends by itself; NODES=3 HA=1
+	@scripts/deps
+	@scripts/deps cluster
+	@scripts/run-tests --build release
+	@$$(scripts/deps where python)/python demo/kubernetes/run $(if $(FOR),--for $(FOR)) $(if $(NODES),--nodes $(NODES)) $(if $(HA),--ha)
 
 bench: build ## side by side with other proxies; prints a table, writes build/bench.json
 	@bench/run $(BENCH)

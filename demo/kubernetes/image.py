@@ -16,7 +16,7 @@ from oci import Image  # noqa: E402
 
 NAME = "localhost/clinkerd/demo-shop:1"
 DEBIAN = ("/usr/sbin/nginx", "/usr/bin/redis-server", "/usr/bin/redis-cli", "/usr/bin/redis-benchmark", "/usr/bin/curl", "/usr/bin/hey",
-          "/usr/bin/dash", "/usr/bin/sleep", "/usr/bin/cat")
+          "/usr/bin/dash", "/usr/bin/sleep", "/usr/bin/cat", "/usr/bin/grep")
 GRPC = ("grpc-server", "grpc-client")  # of google.golang.org/grpc/interop
 NOBODY = 65534
 

@@ -1,0 +1,86 @@
+"""The mesh on a Cluster, put there as an operator does it: images loaded, `linkerd install` piped into `kubectl apply`."""
+
+import json
+import pathlib
+import re
+import subprocess
+import sys
+
+from cluster.cluster import ROOT
+
+sys.path.insert(0, str(ROOT / "demo" / "kubernetes"))
+import image  # noqa: E402
+
+DEPLOYMENTS = ("linkerd-identity", "linkerd-destination", "linkerd-proxy-injector")
+SHOP = ROOT / "demo" / "kubernetes" / "shop.yaml"
+SHOP_DEPLOYMENTS = ("web", "quotes", "cache", "shopper")
+
+
+def make_images(build, out, names=("proxy", "controller")):
+    """Paths of the tars. A LookupError where the programs of this build cannot be in images."""
+    done = subprocess.run([sys.executable, ROOT / "images/make", f"--build={build}", f"--out={out}", *names], capture_output=True, text=True)
+    if done.returncode:
+        raise LookupError(done.stderr)
+    return [pathlib.Path(out) / f"{name}.tar" for name in names]
+
+
+class Mesh:
+    def __init__(self, cluster, linkerd):
+        self.cluster, self.linkerd, self.kubectl = cluster, str(linkerd), cluster.kubectl
+
+    def cli(self, *words, **options):
+        """`linkerd` where the API server can be reached; its output."""
+        return self.cluster.inside([self.linkerd, *words], **options).stdout
+
+    def apply(self, text, *flags):
+        return self.kubectl("apply", *flags, "-f", "-", text=text, timeout=120)
+
+    def install(self, *flags):
+        self.apply(self.cli("install", "--crds"), "--server-side")
+        self.apply(self.cli("install", *flags))
+        self.await_control_plane()
+
+    def await_control_plane(self):
+        for name in DEPLOYMENTS:
+            self.kubectl("rollout", "status", "-n", "linkerd", f"deploy/{name}", "--timeout=180s", timeout=190)
+
+    # --- the example application ---
+
+    def load_shop(self, folder):
+        image.make(folder / "shop.tar")
+        self.cluster.load(folder / "shop.tar")
+
+    def open_shop(self):
+        self.apply(SHOP.read_text())
+        self.await_shop()
+
+    def await_shop(self):
+        for name in SHOP_DEPLOYMENTS:
+            self.kubectl("rollout", "status", "-n", "shop", f"deploy/{name}", "--timeout=180s", timeout=190)
+
+    def pods(self, namespace, **labels):
+        """Those that are not on their way out."""
+        selector = ",".join(f"{name}={value}" for name, value in labels.items())
+        items = json.loads(self.kubectl("get", "pods", "-n", namespace, "-l", selector, "-o", "json"))["items"]
+        return [pod for pod in items if "deletionTimestamp" not in pod["metadata"]]
+
+    def shopper(self, *argv, **options):
+        """A command beside the shopper, through its proxy."""
+        return self.kubectl("exec", "-n", "shop", "deploy/shopper", "-c", "visitor", "--", *argv, **options)
+
+    def metrics(self, pod):
+        return self.cluster.inside(["curl", "-sS", "--max-time", "20", f"http://{pod['status']['podIP']}:4191/metrics"]).stdout
+
+    def said(self, container):
+        """All lines that a client of the shop has said, oldest first."""
+        return self.kubectl("logs", "-n", "shop", "deploy/shopper", "-c", container, "--tail=-1").splitlines()
+
+    def reports(self):
+        """What came of the shopper's requests: how often each status, and every line that is no status."""
+        counts, errors = {}, []
+        for line in self.said("visitor"):
+            if found := re.fullmatch(r"\s*\[(\d{3})\]\s+(\d+) responses\s*", line):
+                counts[int(found[1])] = counts.get(int(found[1]), 0) + int(found[2])
+            else:
+                errors.append(line)
+        return counts, errors

@@ -1,0 +1,158 @@
+"""The whole mesh in a real cluster, typed as an operator types it: install, inject, traffic, policy, restarts of everything under load."""
+
+import json
+import os
+import re
+import subprocess
+
+import pytest
+
+from cluster.cluster import Cluster, missing_programs
+from cluster.mesh import SHOP_DEPLOYMENTS, Mesh, make_images
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.geteuid() != 0, reason="a cluster needs root"),
+              pytest.mark.skipif(bool(missing_programs()), reason="the cluster's programs are not built: scripts/deps cluster")]
+SHOPPER = "shopper.shop.serviceaccount.identity.linkerd.cluster.local"
+
+DENY = """
+apiVersion: policy.linkerd.io/v1beta3
+kind: Server
+metadata: {name: web, namespace: shop}
+spec: {podSelector: {matchLabels: {app: web}}, port: http, proxyProtocol: HTTP/1, accessPolicy: deny}
+"""
+ALLOW = """
+apiVersion: policy.linkerd.io/v1alpha1
+kind: MeshTLSAuthentication
+metadata: {name: shopper, namespace: shop}
+spec: {identityRefs: [{kind: ServiceAccount, name: shopper}]}
+---
+apiVersion: policy.linkerd.io/v1alpha1
+kind: AuthorizationPolicy
+metadata: {name: web, namespace: shop}
+spec:
+  targetRef: {group: policy.linkerd.io, kind: Server, name: web}
+  requiredAuthenticationRefs: [{group: policy.linkerd.io, kind: MeshTLSAuthentication, name: shopper}]
+"""
+JOB = """
+apiVersion: batch/v1
+kind: Job
+metadata: {{name: {name}, namespace: shop}}
+spec:
+  backoffLimit: 0
+  template:
+    metadata: {{annotations: {annotations}}}
+    spec:
+      restartPolicy: Never
+      containers:
+      - {{name: main, image: "localhost/clinkerd/demo-shop:1", imagePullPolicy: Never, command: [sh, -c, {command}]}}
+"""
+
+
+@pytest.fixture(scope="module")
+def mesh(binaries, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mesh")
+    try:
+        images = make_images(binaries["linkerd-proxy"].parent.parent.parent, folder)
+    except LookupError as error:
+        pytest.skip(f"images take static programs: --build build/release ({error})")
+    with Cluster(nodes=1) as cluster:
+        mesh = Mesh(cluster, binaries["linkerd"])
+        cluster.load(*images)
+        mesh.load_shop(folder)
+        mesh.install()
+        mesh.open_shop()
+        yield mesh
+
+
+@pytest.fixture
+def load(mesh):
+    """Under the shopper's load: what the test does loses no request. Reports of before and after count as well."""
+    def more(count):
+        seen = len(mesh.said("visitor"))
+        mesh.cluster.until(lambda: len(mesh.said("visitor")) >= seen + count, "the shopper's report")
+
+    more(1)
+    yield more
+    more(2)
+    counts, errors = mesh.reports()
+    assert not errors and set(counts) == {200} and sum(counts.values()) >= 200, (counts, errors)
+    assert set(mesh.said("reader")) == {"done"}, mesh.said("reader")
+    assert not mesh.said("keeper"), mesh.said("keeper")
+
+
+def test_everything_is_injected_and_mutual_tls(mesh, load):
+    for name in SHOP_DEPLOYMENTS:
+        for pod in mesh.pods("shop", app=name):
+            inits = [container["name"] for container in pod["spec"]["initContainers"]]
+            assert inits == ["linkerd-init", "linkerd-proxy"], (name, inits)
+    assert mesh.shopper("curl", "-sS", "http://web.shop.svc.cluster.local/").endswith(f"to {SHOPPER}\n")
+    plain = []
+    for name in ("web", "quotes", "cache"):
+        for pod in mesh.pods("shop", app=name):
+            lines = [line for line in mesh.metrics(pod).splitlines() if re.match(r'tcp_open_total\{direction="inbound",peer="src"', line)]
+            known = [line for line in lines if f'client_id="{SHOPPER}"' in line]
+            plain += [line for line in lines if line not in known and name != "web" and float(line.rsplit(" ", 1)[1]) and "no_tls_from_remote" not in line]
+            assert known and all('tls="true"' in line for line in known), (name, lines)
+    assert not plain, plain
+
+
+def test_no_plaintext_on_the_node(mesh, tmp_path):
+    """Of what pods of the mesh say to each other nothing can be read; the same capture sees a client outside of it."""
+    pod, capture = mesh.pods("shop", app="web")[0], tmp_path / "all.pcap"
+    dump = mesh.cluster.programs.start(["tcpdump", "-i", "any", "-U", "-w", capture, "-s", "0", "--immediate-mode", "-Z", "root", "tcp"],
+                                       namespace=mesh.cluster.nodes[0].host, name="tcpdump")
+    dump.wait_line("listening on")
+    for _ in range(10):
+        assert "hello" in mesh.shopper("curl", "-sS", "http://web.shop.svc.cluster.local/?said-inside")
+    mesh.cluster.inside(["curl", "-sS", f"http://{pod['status']['podIP']}:8080/?said-outside"])
+    mesh.cluster.until(lambda: b"said-outside" in capture.read_bytes(), "the capture")
+    mesh.cluster.programs.all.remove(dump)
+    dump.stop()
+    assert b"said-inside" not in capture.read_bytes()
+
+
+def test_who_is_denied_gets_403(mesh):
+    def status():
+        return mesh.shopper("curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "http://web.shop.svc.cluster.local/")
+
+    mesh.apply(DENY)
+    try:
+        mesh.cluster.until(lambda: status() == "403", "the denial")
+        mesh.apply(ALLOW)
+        mesh.cluster.until(lambda: status() == "200", "the permission")
+    finally:
+        for kind in ("server.policy.linkerd.io/web", "authorizationpolicy/web", "meshtlsauthentication/shopper"):
+            mesh.kubectl("delete", "-n", "shop", "--ignore-not-found", kind)
+    mesh.cluster.until(lambda: status() == "200", "the end of the denial")
+    mesh.kubectl("rollout", "restart", "-n", "shop", "deploy/shopper")  # its reports of 403 are none of the next test's
+    mesh.await_shop()
+
+
+@pytest.mark.parametrize("what", ["web", "quotes"])
+def test_a_rolling_restart_of_the_application(mesh, load, what):
+    mesh.kubectl("rollout", "restart", "-n", "shop", f"deploy/{what}")
+    mesh.await_shop()
+
+
+def test_the_control_plane_is_killed_and_restarted(mesh, load):
+    mesh.kubectl("delete", "pods", "-n", "linkerd", "--all", "--force", "--grace-period=0", "--wait=false")
+    load(3)
+    mesh.await_control_plane()
+    mesh.kubectl("rollout", "restart", "-n", "linkerd", "deploy")
+    mesh.await_control_plane()
+
+
+def test_jobs_complete(mesh):
+    """With a native sidecar, which ends with the pod, and without: /shutdown ends the proxy."""
+    ask = "curl -sS --fail --retry 30 --retry-connrefused --retry-delay 1 http://web.shop.svc.cluster.local/"
+    for name, annotations, command in (
+            ("native", {}, ask),
+            ("ordinary", {"config.linkerd.io/proxy-enable-native-sidecar": "false"}, f"{ask}; s=$?; curl -sS -X POST http://127.0.0.1:4191/shutdown; exit $s")):
+        mesh.apply(JOB.format(name=name, annotations=json.dumps(annotations), command=json.dumps(command)))
+        try:
+            mesh.kubectl("wait", "-n", "shop", "--for=condition=complete", f"job/{name}", "--timeout=120s", timeout=130)
+        except subprocess.SubprocessError as error:
+            pytest.fail(f"{name}: {error}\n" + mesh.kubectl("describe", "pod", "-n", "shop", "-l", f"job-name={name}")
+                        + mesh.kubectl("logs", "-n", "shop", "-l", f"job-name={name}", "--all-containers", check=False))
+        said = mesh.kubectl("logs", "-n", "shop", f"job/{name}", "-c", "main")
+        assert "to default.shop.serviceaccount.identity.linkerd.cluster.local" in said
