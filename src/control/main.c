@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/duration.h"
@@ -11,6 +12,7 @@
 #include "control/destination/destination.h"
 #include "control/dns/server.h"
 #include "control/grpc_meter.h"
+#include "control/heartbeat/heartbeat.h"
 #include "control/identity/service.h"
 #include "control/identity/token_review.h"
 #include "control/injector/service.h"
@@ -563,9 +565,12 @@ static int read_command_line(struct program *program, int argc, char *const argv
 
 int main(int argc, char **argv)
 {
-    struct program *program = calloc(1, sizeof(*program));
+    struct program *program;
     int status;
 
+    if (argc > 1 && strcmp(argv[1], "heartbeat") == 0)
+        return heartbeat_main(argc - 2, argv + 2);
+    program = calloc(1, sizeof(*program));
     if (!program)
         return EXIT_START;
     descriptors_prepare();
