@@ -11,6 +11,7 @@ import base64
 import copy
 import datetime
 import http.client
+import ipaddress
 import itertools
 import json
 import os
@@ -34,14 +35,15 @@ NUMBERS = itertools.count(1)
 class Pair:
     """A self-signed certificate for the name that API servers ask for."""
 
-    def __init__(self, name=NAME):
+    def __init__(self, name=NAME, address=None):
         self.key = ec.generate_private_key(ec.SECP256R1())
         now = datetime.datetime.now(datetime.timezone.utc)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        addresses = [x509.IPAddress(ipaddress.ip_address(address))] if address else []
         self.certificate = (x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(self.key.public_key())
                             .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(minutes=5))
                             .not_valid_after(now + datetime.timedelta(days=30))
-                            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+                            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name), *addresses]), critical=False)
                             .sign(self.key, hashes.SHA256()))
         self.certificate_pem = self.certificate.public_bytes(PEM).decode()
         self.key_pem = _key_pem(self.key)
