@@ -105,6 +105,7 @@ enum {
     LIMIT_API_CALLS = 1024,              /* requests to one API server that run or wait */
     LIMIT_API_CONNECTIONS = 64,          /* to one API server */
     LIMIT_KUBECONFIG = 16 * 1024 * 1024, /* bytes of kubeconfig files, and of what was read of them */
+    LIMIT_API_GROUPS = 16,               /* groups to come as (impersonation) */
     LIMIT_STORE_OBJECTS = 1000000,       /* objects of all kinds in the control plane's store */
     LIMIT_OBJECT_ARENA = 32 * 1024 * 1024, /* bytes of one object */
 
