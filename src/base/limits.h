@@ -104,6 +104,8 @@ enum {
     LIMIT_API_ANSWER = 4 * 1024 * 1024,  /* bytes of an API server's answer that is not a list or a watch */
     LIMIT_API_CALLS = 1024,              /* requests to one API server that run or wait */
     LIMIT_API_CONNECTIONS = 64,          /* to one API server */
+    LIMIT_EVENTS = 256,                  /* Kubernetes Events that wait to be written, or are known in order to count equal ones */
+    LIMIT_EVENT_MESSAGE = 1024,          /* bytes of the message of one */
     LIMIT_KUBECONFIG = 16 * 1024 * 1024, /* bytes of kubeconfig files, and of what was read of them */
     LIMIT_STORE_OBJECTS = 1000000,       /* objects of all kinds in the control plane's store */
     LIMIT_OBJECT_ARENA = 32 * 1024 * 1024, /* bytes of one object */
