@@ -17,6 +17,7 @@
 #include "control/policy/policy.h"
 #include "control/settings.h"
 #include "control/views.h"
+#include "control/webhook/own_certificate.h"
 #include "event/descriptors.h"
 #include "event/signals.h"
 #include "kube/derive.h"
@@ -51,6 +52,7 @@ struct program {
     struct injector_service *injector;
     int injector_family;
     struct webhook_certificate *certificate; /* of the webhook */
+    struct own_certificate *own_certificate; /* where we make it */
     struct webhook *webhook;
     struct listening listening[LISTENERS];
     unsigned listening_count;
@@ -243,6 +245,29 @@ static int start_identity(struct program *program)
     return r;
 }
 
+/* From files, or made by us. */
+static int start_certificate(struct program *program)
+{
+    const struct settings *settings = &program->settings;
+    struct own_certificate_setup own = {
+        .name = "proxy-injector",
+        .namespace_ = settings->options.namespace_,
+        .secret = "linkerd-proxy-injector-k8s-tls",
+        .service = "linkerd-proxy-injector",
+        .mutating = true,
+        .configuration = "linkerd-proxy-injector-webhook-config",
+        .webhook = "linkerd-proxy-injector.linkerd.io",
+    };
+    int r = webhook_certificate_new(&program->controller, own.name, settings->make_certificate ? NULL : settings->tls_certificate,
+                                    settings->tls_key, &program->certificate);
+
+    if (r < 0 || !settings->make_certificate)
+        return r;
+    own.client = cluster_client(program->cluster);
+    own.certificate = program->certificate;
+    return own_certificate_new(&program->controller, &own, &program->own_certificate);
+}
+
 static int start_injector(struct program *program)
 {
     const struct settings *settings = &program->settings;
@@ -253,7 +278,7 @@ static int start_injector(struct program *program)
     int r = injector_service_new(controller, client, &injector, program->injector_family, &msg, &program->injector);
 
     if (r == 0)
-        r = webhook_certificate_new(controller, "proxy-injector", settings->tls_certificate, settings->tls_key, &program->certificate);
+        r = start_certificate(program);
     if (r < 0)
         log_line(controller->log, LOG_ERROR, "start", "proxy-injector: %s", msg.text[0] ? msg.text : strerror(-r));
     return r;
@@ -413,6 +438,7 @@ static void stop(struct program *program)
     dns_server_free(program->dns);
     webhook_free(program->webhook);
     injector_service_free(program->injector);
+    own_certificate_free(program->own_certificate);
     webhook_certificate_free(program->certificate);
     directory_watch_free(program->watch);
     if (program->synced.on_synced)

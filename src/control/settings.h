@@ -24,6 +24,7 @@ struct settings {
     const char *trust_anchors;    /* PEM file; NULL: those beside the issuer */
     struct addr webhook_addr;     /* HTTPS */
     const char *tls_certificate, *tls_key; /* files, of the webhook's port */
+    bool make_certificate;        /* of the webhook, where none is given */
     const char *values;           /* file: what the ConfigMap linkerd-config holds */
     int64_t issuance_lifetime_ns, clock_skew_ns;
     struct slice log_level;
