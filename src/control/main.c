@@ -21,6 +21,7 @@
 #include "control/settings.h"
 #include "control/validate/service.h"
 #include "control/views.h"
+#include "control/webhook/own_certificate.h"
 #include "event/descriptors.h"
 #include "event/signals.h"
 #include "kube/derive.h"
@@ -58,6 +59,7 @@ struct program {
     struct validate_service *validator;
     int validator_family;
     struct webhook_certificate *certificate; /* of the webhook */
+    struct own_certificate *own_certificate; /* where we make it */
     struct webhook *webhook;
     struct listening listening[LISTENERS];
     unsigned listening_count;
@@ -252,6 +254,32 @@ static int start_identity(struct program *program)
     return r;
 }
 
+/* The names that the chart gives to the objects of a webhook. */
+#define OWN_CERTIFICATE(component, is_mutating)                                                                                       \
+    {                                                                                                                                  \
+        .name = (component), .secret = "linkerd-" component "-k8s-tls", .service = "linkerd-" component, .mutating = (is_mutating),     \
+        .configuration = "linkerd-" component "-webhook-config", .webhook = "linkerd-" component ".linkerd.io",                        \
+    }
+static const struct own_certificate_setup own_injector = OWN_CERTIFICATE("proxy-injector", true);
+static const struct own_certificate_setup own_sp_validator = OWN_CERTIFICATE("sp-validator", false);
+static const struct own_certificate_setup own_policy_validator = OWN_CERTIFICATE("policy-validator", false);
+
+/* From files, or made by us. */
+static int start_certificate(struct program *program, const struct own_certificate_setup *names)
+{
+    const struct settings *settings = &program->settings;
+    struct own_certificate_setup own = *names;
+    int r = webhook_certificate_new(&program->controller, own.name, settings->make_certificate ? NULL : settings->tls_certificate,
+                                    settings->tls_key, &program->certificate);
+
+    if (r < 0 || !settings->make_certificate)
+        return r;
+    own.client = cluster_client(program->cluster);
+    own.namespace_ = settings->options.namespace_;
+    own.certificate = program->certificate;
+    return own_certificate_new(&program->controller, &own, &program->own_certificate);
+}
+
 static int start_injector(struct program *program)
 {
     const struct settings *settings = &program->settings;
@@ -262,16 +290,16 @@ static int start_injector(struct program *program)
     int r = injector_service_new(controller, client, &injector, program->injector_family, &msg, &program->injector);
 
     if (r == 0)
-        r = webhook_certificate_new(controller, "proxy-injector", settings->tls_certificate, settings->tls_key, &program->certificate);
+        r = start_certificate(program, &own_injector);
     if (r < 0)
         log_line(controller->log, LOG_ERROR, "start", "proxy-injector: %s", msg.text[0] ? msg.text : strerror(-r));
     return r;
 }
 
 /* sp-validator, or a part of the policy component, which has an address for it then. */
-static const char *validator_name(const struct program *program)
+static const struct own_certificate_setup *validator_names(const struct program *program)
 {
-    return program->settings.components == COMPONENT_SP_VALIDATOR ? "sp-validator" : "policy-validator";
+    return program->settings.components == COMPONENT_SP_VALIDATOR ? &own_sp_validator : &own_policy_validator;
 }
 
 static int start_validator(struct program *program)
@@ -279,11 +307,11 @@ static int start_validator(struct program *program)
     const struct settings *settings = &program->settings;
     struct controller *controller = &program->controller;
     struct slice domain = settings->domain_given || program->policy ? controller->options.cluster_domain : SLICE_NULL;
-    const char *name = validator_name(program);
+    const char *name = validator_names(program)->name;
     int r = validate_service_new(controller, name, program->policy, domain, program->validator_family, &program->validator);
 
     if (r == 0)
-        r = webhook_certificate_new(controller, name, settings->tls_certificate, settings->tls_key, &program->certificate);
+        r = start_certificate(program, validator_names(program));
     if (r < 0)
         log_line(controller->log, LOG_ERROR, "start", "%s: %s", name, strerror(-r));
     return r;
@@ -330,7 +358,7 @@ static int open_webhook(struct program *program)
 
     if (!program->injector && !program->validator)
         return 0;
-    setup.name = program->injector ? "proxy-injector" : validator_name(program);
+    setup.name = program->injector ? "proxy-injector" : validator_names(program)->name;
     setup.hooks = program->injector ? injector_service_hook(program->injector) : validate_service_hook(program->validator);
     r = webhook_new(&program->controller, &setup, &program->webhook);
     if (r < 0)
@@ -456,6 +484,7 @@ static void stop(struct program *program)
     webhook_free(program->webhook);
     injector_service_free(program->injector);
     validate_service_free(program->validator);
+    own_certificate_free(program->own_certificate);
     webhook_certificate_free(program->certificate);
     directory_watch_free(program->watch);
     if (program->synced.on_synced)

@@ -214,7 +214,7 @@ enum flag_id {
     FLAG_ADMIN_ADDR, FLAG_DNS_ADDR, FLAG_CLUSTER_DOMAIN, FLAG_TRUST_DOMAIN, FLAG_NAMESPACE, FLAG_CLUSTER_NETWORKS,
     FLAG_PROBE_NETWORKS, FLAG_DEFAULT_POLICY, FLAG_OPAQUE_PORTS, FLAG_EGRESS_NAMESPACE, FLAG_H2, FLAG_IPV6, FLAG_MODE, FLAG_L5D_HEADERS,
     FLAG_QUEUE, FLAG_LIFETIME, FLAG_SKEW, FLAG_GRACE, FLAG_LOG_LEVEL, FLAG_LOG_FORMAT, FLAG_VERSION, FLAG_HELP,
-    FLAG_SERVER_ADDR, FLAG_NO_VALIDATOR, FLAG_KUBECONFIG, FLAG_TLS_CERTIFICATE, FLAG_TLS_KEY, FLAG_VALUES, FLAG_SCHEME, FLAG_SLICES, FLAG_IGNORED, FLAG_IGNORED_SWITCH, FLAG_IGNORED_NUMBER,
+    FLAG_SERVER_ADDR, FLAG_NO_VALIDATOR, FLAG_KUBECONFIG, FLAG_TLS_CERTIFICATE, FLAG_TLS_KEY, FLAG_MAKE_CERTIFICATE, FLAG_VALUES, FLAG_SCHEME, FLAG_SLICES, FLAG_IGNORED, FLAG_IGNORED_SWITCH, FLAG_IGNORED_NUMBER,
 };
 
 /* Names that stand behind one another share the first one's line of help. */
@@ -241,6 +241,7 @@ static const struct flag {
     {"admission-controller-disabled", FLAG_NO_VALIDATOR, true, NULL, "serve no such webhook (false)"},
     {"server-tls-certs", FLAG_TLS_CERTIFICATE, false, "FILE", "certificate (PEM) of a webhook's port (/var/run/linkerd/tls/tls.crt)"},
     {"server-tls-key", FLAG_TLS_KEY, false, "FILE", "its key (/var/run/linkerd/tls/tls.key)"},
+    {"make-certificate", FLAG_MAKE_CERTIFICATE, true, NULL, "instead: make it, into the webhook's Secret, and its authority into the configuration (false)"},
     {"values", FLAG_VALUES, false, "FILE", "values of the installation, for the injector (/var/run/linkerd/config/values)"},
     {"cluster-domain", FLAG_CLUSTER_DOMAIN, false, "NAME", "domain of service names (cluster.local)"},
     {"identity-trust-domain", FLAG_TRUST_DOMAIN, false, "NAME", "domain of identities (that of the cluster)"},
@@ -307,6 +308,7 @@ static void take_switch(struct reader *reader, enum flag_id id)
     case FLAG_IPV6: read_bool(reader, &settings->options.ipv6); break;
     case FLAG_L5D_HEADERS: read_bool(reader, &settings->options.allow_l5d_headers); break;
     case FLAG_NO_VALIDATOR: read_bool(reader, &settings->no_validator); break;
+    case FLAG_MAKE_CERTIFICATE: read_bool(reader, &settings->make_certificate); break;
     case FLAG_VERSION: read_bool(reader, &settings->version); break;
     default: read_bool(reader, &settings->help); break;
     }
@@ -347,6 +349,7 @@ static void take(struct reader *reader, enum flag_id id)
     case FLAG_IPV6:
     case FLAG_L5D_HEADERS:
     case FLAG_NO_VALIDATOR:
+    case FLAG_MAKE_CERTIFICATE:
     case FLAG_VERSION:
     case FLAG_HELP: take_switch(reader, id); break;
     case FLAG_KUBECONFIG: settings->kubeconfig = reader->value.len ? reader->value.ptr : NULL; break;
@@ -537,6 +540,8 @@ static void finish(struct reader *reader)
     settings->options.trust_domain = without_dot(settings->options.trust_domain);
     if (settings->options.source.len && settings->kubeconfig)
         buffer_printf(reader->problems, "--source and --kubeconfig name two sources of resources: expected one of them\n");
+    if (settings->make_certificate && !settings->cluster)
+        buffer_printf(reader->problems, "--make-certificate needs an API server: expected it without --source\n");
     if ((settings->components & COMPONENT_IDENTITY) && !settings->token_key && !settings->cluster)
         buffer_printf(reader->problems, "--token-key is not set: expected a file with the public keys that sign workload tokens\n");
     if (!settings->options.cluster_network_count)

@@ -27,6 +27,7 @@ struct settings {
     bool domain_given;            /* --cluster-domain */
     bool no_validator;            /* of the policy component: --admission-controller-disabled */
     const char *tls_certificate, *tls_key; /* files, of the webhook's port */
+    bool make_certificate;        /* of the webhook, where none is given */
     const char *values;           /* file: what the ConfigMap linkerd-config holds */
     int64_t issuance_lifetime_ns, clock_skew_ns;
     struct slice log_level;

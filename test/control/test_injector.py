@@ -133,9 +133,9 @@ def test_certificates_change_under_requests(injector):
     worker = threading.Thread(target=work)
     worker.start()
     try:
-        old = injector.pair
+        old, start = injector.pair, len(injector.program.lines)
         injector.serve(Pair())
-        injector.program.wait_line("the serving certificate is that of CN=.* days left", start=injector.program.output.index("start: "))
+        injector.program.wait_line("the serving certificate is that of CN=.* days left", start=start)
         still_answers(injector)
         with pytest.raises(ssl.SSLError):
             injector.tls_socket(injector.trust(pair=old))
@@ -171,7 +171,7 @@ def test_values_and_anchors_are_followed(injector, binaries):
     injector.anchors.put(**{"ca-bundle_crt": anchor})
     until(lambda: proxy_env(patched(pod(), injector.review(pod())))["LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS"].strip() == anchor.strip())
     for bad, why in (("proxy: 7", 'have no map "proxy"'), (":\n- {", "values:"), ("", "no map")):
-        start = len(injector.program.output)
+        start = len(injector.program.lines)
         injector.config.put(values=bad)
         injector.program.wait_line(f"WARN proxy-injector: the last good values and trust anchors stay in force: .*{why}", start=start)
         assert injector.page("/ready")[0] == 200

@@ -264,6 +264,11 @@ data:
 {{- end }}
 {{- end }}
 
+{{/* "true" where nobody gives the certificate of a webhook (its values): its component makes it. */}}
+{{- define "linkerd.webhook-is-ours" -}}
+{{- if not (or .crtPEM .externalSecret .caBundle .injectCaFrom .injectCaFromSecret) }}true{{ end }}
+{{- end }}
+
 {{/* The rules by which a component keeps the certificates of webhooks itself: their Secrets, in a Role. */}}
 {{- define "linkerd.webhook-secret-rules" -}}
 - apiGroups: [""]
@@ -272,5 +277,5 @@ data:
 - apiGroups: [""]
   resources: [secrets]
   resourceNames: {{ .names | toJson }}
-  verbs: [get, list, watch, update, patch]
+  verbs: [get, update]
 {{- end }}
