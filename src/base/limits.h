@@ -110,6 +110,7 @@ enum {
     LIMIT_STATUS_CALLS = 4,              /* of them that are read or written at once */
     LIMIT_STATUS_RATE = 50,              /* of them begun in a second */
     LIMIT_KUBECONFIG = 16 * 1024 * 1024, /* bytes of kubeconfig files, and of what was read of them */
+    LIMIT_API_GROUPS = 16,               /* groups to come as (impersonation) */
     LIMIT_STORE_OBJECTS = 1000000,       /* objects of all kinds in the control plane's store */
     LIMIT_OBJECT_ARENA = 32 * 1024 * 1024, /* bytes of one object */
 

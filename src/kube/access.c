@@ -76,6 +76,34 @@ int kube_access_set_server(struct kube_access *access, struct slice server, stru
     return 0;
 }
 
+/* --- for another user --- */
+
+static int take_name(struct kube_access *access, const char *what, struct slice name, struct errmsg *msg, struct slice *ret_name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if ((unsigned char)name.ptr[i] < ' ' || name.ptr[i] == 0x7f)
+            return errmsg_set(msg, -EINVAL, "the %s to act for has a control character in its name", what);
+    if (!name.len)
+        return errmsg_set(msg, -EINVAL, "the %s to act for has no name", what);
+    *ret_name = arena_dup(&access->arena, name);
+    return ret_name->ptr ? 0 : -ENOMEM;
+}
+
+int kube_access_impersonate(struct kube_access *access, struct slice as, const char *const *groups, size_t group_count, struct errmsg *msg)
+{
+    int r = as.len ? take_name(access, "user", as, msg, &access->as) : 0;
+
+    if (r == 0 && group_count > LIMIT_API_GROUPS)
+        r = errmsg_set(msg, -EINVAL, "%zu groups to act for: expected at most %d", group_count, LIMIT_API_GROUPS);
+    if (r == 0 && group_count)
+        access->as_group_count = group_count;
+    for (size_t i = 0; r == 0 && i < group_count; i++)
+        r = take_name(access, "group", slice_str(groups[i]), msg, &access->as_groups[i]);
+    if (r == 0 && access->as_group_count && !access->as.len)
+        r = errmsg_set(msg, -EINVAL, "groups to act for, but no user: name one too (--as)");
+    return r;
+}
+
 /* --- in a pod --- */
 
 static struct slice trim_lines(struct slice text)
@@ -95,7 +123,7 @@ static struct slice namespace_of(struct arena *arena, const char *directory)
 
     if (!path.ptr)
         return name;
-    if (file_read(path, 4096, &text, NULL) == 0)
+    if (file_load(path, 4096, &text, NULL) == 0)
         name = arena_dup(arena, trim_lines(buffer_slice(&text)));
     buffer_release(&text);
     return name;
@@ -141,7 +169,7 @@ static int add_token_of_file(const struct kube_access *access, struct buffer *re
 {
     struct buffer text;
     struct slice token;
-    int r = file_read(access->token_file, LIMIT_TOKEN, &text, msg);
+    int r = file_load(access->token_file, LIMIT_TOKEN, &text, msg);
 
     token = trim_lines(buffer_slice(&text));
     if (r == 0 && !is_token(token))
@@ -184,7 +212,7 @@ static int load(struct slice pem, struct slice file, struct buffer *held, struct
     *ret_pem = pem;
     if (pem.len || !file.len)
         return 0;
-    r = file_read(file, LIMIT_PEM, held, msg);
+    r = file_load(file, LIMIT_PEM, held, msg);
     *ret_pem = buffer_slice(held);
     if (r == 0 && !held->len)
         r = errmsg_set(msg, -EINVAL, "%.*s is empty: expected PEM", SLICE_ARGS(file));

@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "base/buffer.h"
 #include "base/errmsg.h"
+#include "base/limits.h"
 #include "event/sys.h"
 #include "net/tls_web.h"
 
@@ -31,6 +32,9 @@ struct kube_access {
     struct slice token, token_file; /* here the file counts first, as kubectl has it */
     struct slice user, password;
     struct slice namespace_; /* to use where none is named; may be empty */
+    struct slice as;         /* whom to act for (impersonation); empty: the user itself */
+    struct slice as_groups[LIMIT_API_GROUPS];
+    size_t as_group_count;
 };
 
 void kube_access_release(struct kube_access *access);
@@ -44,6 +48,12 @@ int kube_access_set_server(struct kube_access *access, struct slice server, stru
  */
 int kube_access_in_pod(const char *host, const char *port, const char *directory, struct kube_access *ret_access,
                        struct errmsg *msg);
+
+/*
+ * To act for another user and these groups, as kubectl's --as and --as-group: what is empty leaves what the access has. Copies. -EINVAL for
+ * what no header can hold, groups without a user, or more than LIMIT_API_GROUPS; -ENOMEM.
+ */
+int kube_access_impersonate(struct kube_access *access, struct slice as, const char *const *groups, size_t group_count, struct errmsg *msg);
 
 /* The value of the Authorization field, appended; nothing when there is none to send. Reads the token's file. */
 int kube_access_authorization(const struct kube_access *access, struct buffer *ret_value, struct errmsg *msg);

@@ -8,7 +8,7 @@
 #include "kube/api_internal.h"
 #include "kube/api_stream.h"
 
-enum { H2_CANCEL = 8, FIELDS = 8, ATTEMPTS_MAX = 16, ERROR_BODY = 64 * 1024, RETRY_AFTER_MAX_S = 3600 };
+enum { H2_CANCEL = 8, FIELDS = 8 + 1 + LIMIT_API_GROUPS, ATTEMPTS_MAX = 16, ERROR_BODY = 64 * 1024, RETRY_AFTER_MAX_S = 3600 };
 
 static const int64_t TIMEOUT_NS = 30 * NS_PER_S;
 static const int64_t PAUSE_NS = 1 * NS_PER_S; /* where the server says that it is busy, but not for how long */
@@ -351,6 +351,9 @@ static int send_head(struct api_call *call, struct slice authorization)
     add(&head, HTTP_TOKEN_OTHER, "authorization", authorization);
     if (authorization.len)
         fields[head.count - 1].never_index = 1;
+    add(&head, HTTP_TOKEN_OTHER, "impersonate-user", access->as);
+    for (size_t i = 0; i < access->as_group_count; i++)
+        add(&head, HTTP_TOKEN_OTHER, "impersonate-group", access->as_groups[i]);
     add(&head, HTTP_TOKEN_OTHER, "if-none-match", call->if_none_match);
     if (call->body.len) {
         add(&head, HTTP_TOKEN_CONTENT_TYPE, "content-type", call->content_type);

@@ -80,6 +80,21 @@ static int teardown(void **state)
     return 0;
 }
 
+static void test_acting_for_another(void **state)
+{
+    const char *group = "ops";
+    struct served *served;
+    struct asked asked;
+
+    assert_int_equal(kube_access_impersonate(&world.access, SLICE_LIT("ann"), &group, 1, NULL), 0);
+    get(&asked, "/version");
+    served = api_next(&world, "GET /version");
+    assert_string_equal(served->as, "ann");
+    assert_string_equal(served->as_group, "ops");
+    api_answer(served, 200, NULL, "{}");
+    forget(&asked);
+}
+
 static void test_get(void **state)
 {
     struct asked asked;
@@ -433,7 +448,7 @@ static void test_silent_server(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BOTH(test_get), BOTH(test_verbs), BOTH(test_errors), BOTH(test_unauthorized), BOTH(test_retry_after), BOTH(test_stream),
+        BOTH(test_get), BOTH(test_acting_for_another), BOTH(test_verbs), BOTH(test_errors), BOTH(test_unauthorized), BOTH(test_retry_after), BOTH(test_stream),
         BOTH(test_deadline), BOTH(test_no_server), BOTH(test_stranger), BOTH(test_alone), BOTH(test_given_up), BOTH(test_alone_and_cut),
         cmocka_unit_test_setup_teardown(test_goodbye, setup_h2, teardown),
         cmocka_unit_test_setup_teardown(test_silent_server, setup_h2, teardown),

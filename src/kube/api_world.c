@@ -38,6 +38,8 @@ static void on_head(struct http_stream *stream, struct http_head *head, bool end
     copy_field(head, "content-type", served->content_type, sizeof(served->content_type));
     copy_field(head, "accept", served->accept, sizeof(served->accept));
     copy_field(head, "if-none-match", served->if_none_match, sizeof(served->if_none_match));
+    copy_field(head, "impersonate-user", served->as, sizeof(served->as));
+    copy_field(head, "impersonate-group", served->as_group, sizeof(served->as_group));
     served->ended = end;
 }
 

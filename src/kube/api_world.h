@@ -39,7 +39,7 @@ struct served {
     struct api_world *world;
     struct http_stream *stream; /* NULL: over */
     struct arena arena;
-    char method[16], path[512], authorization[256], content_type[64], accept[256], if_none_match[64];
+    char method[16], path[512], authorization[256], content_type[64], accept[256], if_none_match[64], as[64], as_group[64];
     struct buffer body;
     bool taken;   /* api_next() gave it */
     bool ended;   /* the request is whole */

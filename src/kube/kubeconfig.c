@@ -264,15 +264,39 @@ static int choose_cluster(const struct choice *choice, const struct entry *clust
     return r;
 }
 
+static int choose_impersonation(const struct choice *choice, const struct entry *user)
+{
+    const struct yaml_node *list = yaml_get_lit(user->node, "as-groups");
+    const char *groups[LIMIT_API_GROUPS + 1]; /* one too many is told */
+    size_t count = 0;
+    struct slice as;
+    int r = text_at(user, user->node, "as", &as, choice->msg);
+
+    if (r == 0 && list && list->kind != YAML_NULL && list->kind != YAML_LIST)
+        return complain(user->file, list, choice->msg, "as-groups: expected a list");
+    for (const struct yaml_item *item = list && list->kind == YAML_LIST ? list->items : NULL; r == 0 && item && count <= LIMIT_API_GROUPS; item = item->next) {
+        struct slice copy = arena_dup(&choice->access->arena, item->value->kind == YAML_STRING ? item->value->text : SLICE_LIT(""));
+
+        if (item->value->kind != YAML_STRING)
+            return complain(user->file, item->value, choice->msg, "as-groups: expected texts");
+        if (!copy.ptr)
+            return -ENOMEM;
+        groups[count++] = copy.ptr; /* arena_dup() puts a NUL behind it */
+    }
+    return r == 0 && (as.len || count) ? kube_access_impersonate(choice->access, as, groups, count, choice->msg) : r;
+}
+
 static int choose_user(const struct choice *choice, const struct entry *user)
 {
     static const char *const plugins[] = {"exec", "auth-provider", NULL};
-    static const char *const others[] = {"as", "as-uid", "as-groups", "as-user-extra", NULL};
+    static const char *const others[] = {"as-uid", "as-user-extra", NULL};
     struct kube_access *access = choice->access;
     int r = refuse(choice, user, plugins, "use a token, a token file or a client certificate");
 
     if (r == 0)
-        r = refuse(choice, user, others, "come as the user itself");
+        r = refuse(choice, user, others, "act for a user and groups only");
+    if (r == 0)
+        r = choose_impersonation(choice, user);
     if (r == 0)
         r = take(choice, user, "token", &access->token);
     if (r == 0)
@@ -346,7 +370,7 @@ int kubeconfig_choose(const struct kubeconfig *config, struct slice context, str
 static int add_file(struct kubeconfig *config, struct slice path, struct errmsg *msg)
 {
     struct buffer bytes;
-    int r = file_read(path, LIMIT_KUBECONFIG, &bytes, msg);
+    int r = file_load(path, LIMIT_KUBECONFIG, &bytes, msg);
 
     if (r == 0)
         r = kubeconfig_add(config, path, buffer_slice(&bytes), msg);

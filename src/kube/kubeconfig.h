@@ -13,7 +13,7 @@
  * its folder.
  *
  * Refused where the chosen context has them, since acting without them would be another thing than was asked for:
- * proxy-url, exec and auth-provider plug-ins, impersonation (as, as-groups ...).
+ * proxy-url, exec and auth-provider plug-ins, impersonation by more than user and groups (as-uid, as-user-extra).
  */
 #pragma once
 

@@ -108,6 +108,25 @@ static void test_merged(void **state)
     kube_access_release(&access);
 }
 
+static void test_acting_for_another(void **state)
+{
+    const char *group = "ops";
+    struct kube_access access;
+    struct errmsg msg;
+
+    assert_int_equal(choose(CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {token: t, as: ann, as-groups: [dev, 'system:masters']}}]\n", NULL, "x", &access, &msg), 0);
+    assert_slice(access.as, "ann");
+    assert_int_equal(access.as_group_count, 2);
+    assert_slice(access.as_groups[1], "system:masters");
+    assert_int_equal(kube_access_impersonate(&access, SLICE_LIT("bob"), NULL, 0, &msg), 0);
+    assert_slice(access.as, "bob");
+    assert_int_equal(access.as_group_count, 2);
+    assert_int_equal(kube_access_impersonate(&access, SLICE_LIT(""), &group, 1, &msg), 0);
+    assert_int_equal(access.as_group_count, 1);
+    assert_slice(access.as_groups[0], "ops");
+    kube_access_release(&access);
+}
+
 static void test_refused(void **state)
 {
     static const struct {
@@ -131,7 +150,10 @@ static void test_refused(void **state)
         {CLUSTER("c", ", insecure-skip-tls-verify: true, certificate-authority: x") CONTEXT("x", "c", "u"), "x", "contradicts the certificate authority"},
         {CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {exec: {command: aws}}}]", "x", "exec: not available yet"},
         {CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {auth-provider: {name: gcp}}}]", "x", "auth-provider: not available yet"},
-        {CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {as: root}}]", "x", "as: not available yet; come as the user itself"},
+        {CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {as-uid: '0'}}]", "x", "as-uid: not available yet; act for a user and groups only"},
+        {CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {as-groups: [a]}}]", "x", "groups to act for, but no user"},
+        {CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {as: a, as-groups: a}}]", "x", "as-groups: expected a list"},
+        {CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {as: \"a\\nb\"}}]", "x", "control character"},
         {"users: {}", "x", "/a/one:1: users: expected a list"},
         {"contexts: [{context: {}}]", "x", "an element of contexts has no name"},
         {"- a", "x", "expected a kubeconfig"},
@@ -248,7 +270,7 @@ static void test_base64(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_everything), cmocka_unit_test(test_data),  cmocka_unit_test(test_merged), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_everything), cmocka_unit_test(test_data),  cmocka_unit_test(test_merged), cmocka_unit_test(test_refused), cmocka_unit_test(test_acting_for_another),
         cmocka_unit_test(test_in_a_pod),   cmocka_unit_test(test_files), cmocka_unit_test(test_base64),
     };
 
