@@ -11,6 +11,9 @@
 #include "base/errmsg.h"
 #include "template/chart_files.h"
 
+#define CHART_CONTROL_PLANE "linkerd-control-plane"
+#define CHART_CRDS "linkerd-crds"
+
 /* A file of the charts, .ptr NULL when there is none. */
 struct slice chart_file(const char *chart, const char *name);
 

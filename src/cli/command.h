@@ -28,7 +28,9 @@ struct command {
     int (*run)(void *options, const struct words *arguments); /* NULL: only a group of others */
 };
 
-#define FLAGS(array) {array, sizeof(array) / sizeof((array)[0])}
+#define FLAGS(array) {array, sizeof(array) / sizeof((array)[0]), NULL}
+/* With another table behind it (struct flag_table). */
+#define FLAGS_AND(array, others) {array, sizeof(array) / sizeof((array)[0]), &(others)}
 
 /* In the order of the help. */
 extern const struct command version_command;
@@ -36,9 +38,13 @@ extern const struct command certs_anchor_command, certs_issuer_command, certs_sh
 extern const struct command token_key_command, token_issue_command, token_check_command;
 extern const struct command check_command;
 extern const struct command identity_command;
-extern const struct command install_command;
+extern const struct command install_command, upgrade_command, prune_command, uninstall_command, install_sp_command;
+extern const struct command completion_command;
 extern const struct command diagnostics_metrics_command, diagnostics_endpoints_command, diagnostics_profile_command;
 extern const struct command diagnostics_policy_command, diagnostics_controller_metrics_command;
 
 /* Prints "linkerd: SENTENCE" on standard error. Returns STATUS_FAILED. */
 int complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The commands of the program in the order of the help (main.c); NULL beyond the last. */
+const struct command *command_at(size_t index);

@@ -6,6 +6,15 @@
 
 #include "base/duration.h"
 
+const struct flag *flag_at(const struct flag_table *table, size_t index)
+{
+    while (table && index >= table->count) {
+        index -= table->count;
+        table = table->more;
+    }
+    return table ? &table->items[index] : NULL;
+}
+
 /* Where in the words we are. */
 struct cursor {
     struct flag_table table;
@@ -107,23 +116,26 @@ static int long_flag(struct cursor *cursor, const char *word)
 {
     struct slice name = slice_take(slice_str(word), slice_find(slice_str(word), '='));
     const char *value = word[name.len] == '=' ? word + name.len + 1 : NULL;
+    const struct flag *flag;
 
     if (slice_eq(name, SLICE_LIT("help"))) {
         cursor->help = true;
         return 0;
     }
-    for (size_t i = 0; i < cursor->table.count; i++)
-        if (slice_eq(name, slice_str(cursor->table.items[i].name)))
-            return use(cursor, &cursor->table.items[i], value);
+    for (size_t i = 0; (flag = flag_at(&cursor->table, i)); i++)
+        if (slice_eq(name, slice_str(flag->name)))
+            return use(cursor, flag, value);
     return errmsg_set(cursor->msg, -EINVAL, "unknown flag: --%.*s", SLICE_ARGS(name));
 }
 
 static const struct flag *find_letter(const struct cursor *cursor, char letter)
 {
-    for (size_t i = 0; i < cursor->table.count; i++)
-        if (letter && cursor->table.items[i].letter == letter)
-            return &cursor->table.items[i];
-    return NULL;
+    const struct flag *flag = NULL;
+
+    for (size_t i = 0; letter && (flag = flag_at(&cursor->table, i)); i++)
+        if (flag->letter == letter)
+            break;
+    return flag;
 }
 
 /* -o json, -ojson, -o=json; switches may be joined, the first flag with a value takes the rest. */
@@ -150,8 +162,9 @@ static int letters(struct cursor *cursor, const char *word)
 
 static int presets(struct flag_table table, void *options, struct errmsg *msg)
 {
-    for (size_t i = 0; i < table.count; i++) {
-        const struct flag *flag = &table.items[i];
+    const struct flag *flag;
+
+    for (size_t i = 0; (flag = flag_at(&table, i)); i++) {
         const char *preset = flag->preset ? flag->preset : flag->kind == FLAG_TEXT ? "" : NULL;
         int r = preset ? set(flag, preset, options, msg) : 0;
 
@@ -213,14 +226,13 @@ void flags_help(struct flag_table table, struct buffer *out)
 {
     char text[128];
     size_t width = sizeof("  -h, --help") - 1;
+    const struct flag *flag;
 
-    for (size_t i = 0; i < table.count; i++)
-        if (table.items[i].kind != FLAG_LATER && label(&table.items[i], text, sizeof(text)) > width)
-            width = label(&table.items[i], text, sizeof(text));
+    for (size_t i = 0; (flag = flag_at(&table, i)); i++)
+        if (flag->kind != FLAG_LATER && label(flag, text, sizeof(text)) > width)
+            width = label(flag, text, sizeof(text));
     buffer_printf(out, "%-*s   %s\n", (int)width, "  -h, --help", "show this help");
-    for (size_t i = 0; i < table.count; i++) {
-        const struct flag *flag = &table.items[i];
-
+    for (size_t i = 0; (flag = flag_at(&table, i)); i++) {
         if (flag->kind == FLAG_LATER)
             continue;
         label(flag, text, sizeof(text));

@@ -45,7 +45,11 @@ struct flag {
 struct flag_table {
     const struct flag *items;
     size_t count;
+    const struct flag_table *more; /* behind these; NULL: none. Their offsets are those of the same struct */
 };
+
+/* The flag at an index, over all that hang together; NULL beyond the last. */
+const struct flag *flag_at(const struct flag_table *table, size_t index);
 
 /*
  * Fills `options` (all zero before) from the presets and the words. 0; -EINVAL with a sentence that names the flag; -ENOSYS for a flag

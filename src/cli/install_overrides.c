@@ -14,10 +14,8 @@ static json_t *kept_of(json_t *values)
 {
     json_t *kept = json_copy(values);
 
-    if (kept) {
+    if (kept)
         json_object_del(kept, "cliVersion");
-        json_object_del(kept, "installNamespace");
-    }
     return kept;
 }
 

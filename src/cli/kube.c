@@ -57,7 +57,10 @@ int kube_open(const struct kube_flags *flags, int64_t timeout_ns, struct errmsg 
     if (!kube)
         return errmsg_set(msg, -ENOMEM, "out of memory");
     r = read_access(flags, kube, msg);
+    if (r == 0)
+        r = kube_access_impersonate(&kube->access, slice_str(flags->as), flags->as_groups.items, flags->as_groups.count, msg);
     if (r < 0) {
+        kube_access_release(&kube->access);
         free(kube);
         return r;
     }
@@ -245,7 +248,7 @@ static int page_path(const char *path, const char *more, struct buffer *ret_path
     return buffer_error(ret_path);
 }
 
-static int get_page(struct kube *kube, const char *path, const char *more, struct errmsg *msg, json_t **ret_page)
+static int get_page(struct kube *kube, struct slice accept, const char *path, const char *more, struct errmsg *msg, json_t **ret_page)
 {
     struct buffer text;
     int r;
@@ -255,7 +258,7 @@ static int get_page(struct kube *kube, const char *path, const char *more, struc
     if (r < 0)
         errmsg_set(msg, r, "out of memory");
     else
-        r = ask_json(kube, &(struct api_request){.path = buffer_slice(&text), .timeout_ns = kube->timeout_ns}, msg, ret_page);
+        r = ask_json(kube, &(struct api_request){.path = buffer_slice(&text), .accept = accept, .timeout_ns = kube->timeout_ns}, msg, ret_page);
     buffer_release(&text);
     return r;
 }
@@ -272,7 +275,7 @@ static int tell(json_t *page, kube_each *each, void *owner, struct errmsg *msg)
     return r;
 }
 
-int kube_list(struct kube *kube, const char *path, kube_each *each, void *owner, struct errmsg *msg)
+static int list(struct kube *kube, struct slice accept, const char *path, kube_each *each, void *owner, struct errmsg *msg)
 {
     json_t *page = NULL;
     const char *more = NULL;
@@ -281,7 +284,7 @@ int kube_list(struct kube *kube, const char *path, kube_each *each, void *owner,
     do {
         json_t *next = NULL;
 
-        r = get_page(kube, path, more, msg, &next);
+        r = get_page(kube, accept, path, more, msg, &next);
         json_decref(page); /* held `more` */
         page = next;
         if (r == 0)
@@ -290,4 +293,14 @@ int kube_list(struct kube *kube, const char *path, kube_each *each, void *owner,
     } while (r == 0 && more && *more);
     json_decref(page);
     return r;
+}
+
+int kube_list(struct kube *kube, const char *path, kube_each *each, void *owner, struct errmsg *msg)
+{
+    return list(kube, SLICE_NULL, path, each, owner, msg);
+}
+
+int kube_list_metadata(struct kube *kube, const char *path, kube_each *each, void *owner, struct errmsg *msg)
+{
+    return list(kube, SLICE_LIT("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"), path, each, owner, msg);
 }

@@ -19,18 +19,7 @@
 
 #include "base/errmsg.h"
 #include "base/slice.h"
-#include "cli/flags.h"
-
-struct kube_flags {
-    const char *kubeconfig, *context; /* "" where not given */
-};
-
-/* The rows of a command's table of flags. */
-#define KUBE_FLAGS(type, member)                                                                                       \
-    {"kubeconfig", 0, FLAG_TEXT, offsetof(type, member.kubeconfig), .value = "FILE",                                   \
-     .help = "How to reach the cluster (default $KUBECONFIG, else ~/.kube/config)"},                                   \
-    {"context", 0, FLAG_TEXT, offsetof(type, member.context), .value = "NAME",                                         \
-     .help = "Context of the kubeconfig (default its current one)"}
+#include "cli/kube_flags.h"
 
 struct kube;
 
@@ -54,6 +43,9 @@ typedef int kube_each(void *owner, json_t *object, struct errmsg *msg);
  * knows the list's next page; what was told by then is told. Objects carry no apiVersion and kind of their own.
  */
 int kube_list(struct kube *kube, const char *path, kube_each *each, void *owner, struct errmsg *msg);
+
+/* The same with nothing but the metadata of each object, for kinds whose objects are large. */
+int kube_list_metadata(struct kube *kube, const char *path, kube_each *each, void *owner, struct errmsg *msg);
 
 /*
  * POST, PUT, PATCH, DELETE; body NULL: none. `content_type` NULL: JSON. *ret_object (may be NULL) is the answer.

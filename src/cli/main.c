@@ -39,17 +39,27 @@ static const struct command *const commands[] = {
     &diagnostics_controller_metrics_command,
     &identity_command,
     &install_command,
+    &upgrade_command,
+    &prune_command,
+    &uninstall_command,
+    &install_sp_command,
+    &completion_command,
 };
 
 /* What users of Linkerd know and this program does not do yet. */
 static const struct command later[] = {
-    LATER("alpha"), LATER("authz"), LATER("completion"), LATER("dashboard"), LATER("doc"),
-    LATER("edges"), LATER("endpoints"), LATER("ep"), LATER("get"), LATER("inject"), LATER("install-cni"), LATER("install-sp"), LATER("logs"), LATER("mc"), LATER("metrics"), LATER("multicluster"),
-    LATER("profile"), LATER("prune"), LATER("routes"), LATER("stat"), LATER("tap"), LATER("top"), LATER("uninject"),
-    LATER("uninstall"), LATER("upgrade"), LATER("viz"),
+    LATER("alpha"), LATER("authz"), LATER("dashboard"), LATER("doc"),
+    LATER("edges"), LATER("endpoints"), LATER("ep"), LATER("get"), LATER("inject"), LATER("install-cni"), LATER("logs"), LATER("mc"), LATER("metrics"), LATER("multicluster"),
+    LATER("profile"), LATER("routes"), LATER("stat"), LATER("tap"), LATER("top"), LATER("uninject"),
+    LATER("viz"),
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]), COMMANDS_LATER = sizeof(later) / sizeof(later[0]), HELP_MAX = 65536 };
+
+const struct command *command_at(size_t index)
+{
+    return index < COMMANDS ? commands[index] : NULL;
+}
 
 int complain(const char *format, ...)
 {
@@ -232,13 +242,18 @@ static int dispatch(int argc, char *const argv[])
     return run(command, argc - words, argv + words);
 }
 
-/* Flags that every command of Linkerd's takes, and that people write in front of it. */
+/* Flags that every command of Linkerd's takes, and that people write in front of it; all have a value. */
 static bool is_front_flag(const char *word, bool *ret_value_follows)
 {
-    struct slice s = slice_str(word);
+    static const char *const names[] = {"--api-addr", "--as", "--as-group", "--cni-namespace", "--context", "--kubeconfig", "--linkerd-namespace"};
+    struct slice name = slice_take(slice_str(word), slice_find(slice_str(word), '='));
 
-    *ret_value_follows = slice_eq(s, SLICE_LIT("--api-addr"));
-    return *ret_value_follows || slice_starts(s, SLICE_LIT("--api-addr="));
+    *ret_value_follows = !word[name.len];
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (slice_eq(name, slice_str(names[i])))
+            return true;
+    *ret_value_follows = strcmp(word, "-L") == 0;
+    return slice_starts(slice_str(word), SLICE_LIT("-L"));
 }
 
 /* Takes --verbose out, wherever it stands: every command of Linkerd's has it. Returns how many words are left. */

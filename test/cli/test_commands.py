@@ -7,7 +7,7 @@ import pytest
 from lib.netns import available
 
 COMMANDS = ["version", "check", "certs", "certs anchor", "certs issuer", "certs show", "token", "token key",
-            "token issue", "token check", "identity", "install"]
+            "token issue", "token check", "identity", "install", "upgrade", "prune", "uninstall", "install-sp", "completion"]
 NOWHERE = ["--admin-addr", "127.0.0.1:1"]
 
 
@@ -15,7 +15,7 @@ def test_help_lists_all(linkerd):
     for words in [], ["--help"], ["-h"], ["help"]:
         done = linkerd(*words)
         assert done.returncode == 0 and done.stderr == ""
-        for name in ("version", "check", "certs", "token", "identity", "install"):
+        for name in ("version", "check", "certs", "token", "identity", "install", "upgrade", "prune", "uninstall", "install-sp", "completion"):
             assert f"\n  {name} " in done.stdout
 
 
@@ -41,8 +41,11 @@ def test_help_everywhere(linkerd, command):
     (["check", "--wait"], 1, "linkerd: check: flag needs an argument: --wait DURATION; see linkerd check --help\n"),
     (["certs", "show"], 1,
      "linkerd: certs show: an argument is missing: expected FILE...; see linkerd certs show --help\n"),
-    (["install", "--crds"], 2,
-     "linkerd: install: asking the cluster what it has is not available yet; --ignore-cluster prints the manifests without it\n"),
+    (["prune", "--kubeconfig", "nowhere"], 1, "linkerd: prune: there is no kubeconfig file nowhere\n"),
+    (["--kubeconfig=nowhere", "uninstall"], 1, "linkerd: uninstall: there is no kubeconfig file nowhere\n"),
+    (["-L", "a/b", "prune"], 1, 'linkerd: prune: --linkerd-namespace: "a/b" is no namespace: expected at most 63 lower-case letters, digits and dashes\n'),
+    (["upgrade", "--kubeconfig", "nowhere"], 1, "linkerd: upgrade: there is no kubeconfig file nowhere\n"),
+    (["--as", "x", "version"], 1, "linkerd: version: unknown flag: --as; see linkerd version --help\n"),
     (["inject", "-"], 2, "linkerd: inject is not available yet\n"),
     (["viz", "tap"], 2, "linkerd: viz is not available yet\n"),
     (["check", "--pre"], 2, "linkerd: --pre is not available yet\n"),

@@ -334,9 +334,21 @@ def test_old_values_are_told(linkerd, certs, tmp_path):
         "identity.issuer.crtExpiry of Linkerd 2.8 has no successor and no effect")}
 
 
-def test_a_cluster_is_not_asked_yet(linkerd):
-    done = linkerd("install")
-    assert (done.returncode, done.stdout) == (2, "") and "--ignore-cluster" in done.stderr
+@pytest.mark.parametrize("words, says", [
+    ([], "there is no kubeconfig file nowhere"), (["--context", "x"], "there is no kubeconfig file nowhere"), (["--as-group", "x", "--kubeconfig", "config"], "groups to act for, but no user"),
+    (["--kubeconfig", "config"], "Connection refused"), (["--kubeconfig", "config", "--context", "y"], 'there is no context "y"'),
+])
+@pytest.mark.parametrize("front", [False, True])
+def test_no_cluster(linkerd, tmp_path, monkeypatch, words, says, front):
+    """The flags that say which cluster may stand in front of the command too."""
+    monkeypatch.setenv("KUBECONFIG", "nowhere")
+    (tmp_path / "config").write_text("""current-context: x
+clusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}]
+contexts: [{name: x, context: {cluster: c}}]
+""")
+    done = linkerd(*words, "install") if front else linkerd("install", *words)
+    assert (done.returncode, done.stdout) == (1, ""), done.stderr
+    assert done.stderr.startswith("linkerd: install: the cluster cannot be asked (--ignore-cluster prints the manifests without): ") and says in done.stderr
 
 
 # --- certificates ---

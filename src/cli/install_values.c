@@ -1,0 +1,221 @@
+#include "cli/install_values.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/duration.h"
+#include "base/limits.h"
+#include "cli/chart.h"
+#include "cli/command.h"
+#include "cli/files.h"
+#include "cli/values.h"
+#include "cli/values_old.h"
+
+/* --- flags that are values --- */
+
+enum value_kind { VALUE_TEXT, VALUE_NUMBER, VALUE_DURATION, VALUE_FILE };
+
+static const struct {
+    size_t at;
+    const char *flag, *path;
+    enum value_kind kind;
+} texts[] = {
+#define VALUE(member, flag, path, kind) {offsetof(struct install_flags, member), flag, path, kind}
+    VALUE(admin_port, "admin-port", "proxy.ports.admin", VALUE_NUMBER),
+    VALUE(cluster_domain, "cluster-domain", "clusterDomain", VALUE_TEXT),
+    VALUE(version, "control-plane-version", "linkerdVersion", VALUE_TEXT),
+    VALUE(control_port, "control-port", "proxy.ports.control", VALUE_NUMBER),
+    VALUE(controller_gid, "controller-gid", "controllerGID", VALUE_NUMBER),
+    VALUE(controller_log_level, "controller-log-level", "controllerLogLevel", VALUE_TEXT),
+    VALUE(replicas, "controller-replicas", "controllerReplicas", VALUE_NUMBER),
+    VALUE(controller_uid, "controller-uid", "controllerUID", VALUE_NUMBER),
+    VALUE(default_inbound_policy, "default-inbound-policy", "proxy.defaultInboundPolicy", VALUE_TEXT),
+    VALUE(clock_skew, "identity-clock-skew-allowance", "identity.issuer.clockSkewAllowance", VALUE_DURATION),
+    VALUE(lifetime, "identity-issuance-lifetime", "identity.issuer.issuanceLifetime", VALUE_DURATION),
+    VALUE(issuer_certificate, "identity-issuer-certificate-file", "identity.issuer.tls.crtPEM", VALUE_FILE),
+    VALUE(issuer_key, "identity-issuer-key-file", "identity.issuer.tls.keyPEM", VALUE_FILE),
+    VALUE(trust_anchors, "identity-trust-anchors-file", "identityTrustAnchorsPEM", VALUE_FILE),
+    VALUE(trust_domain, "identity-trust-domain", "identityTrustDomain", VALUE_TEXT),
+    VALUE(pull_policy, "image-pull-policy", "imagePullPolicy", VALUE_TEXT),
+    VALUE(inbound_port, "inbound-port", "proxy.ports.inbound", VALUE_NUMBER),
+    VALUE(outbound_port, "outbound-port", "proxy.ports.outbound", VALUE_NUMBER),
+    VALUE(proxy_cpu, "proxy-cpu", "proxy.resources.cpu.request", VALUE_TEXT),
+    VALUE(proxy_cpu_limit, "proxy-cpu-limit", "proxy.resources.cpu.limit", VALUE_TEXT),
+    VALUE(proxy_cpu_request, "proxy-cpu-request", "proxy.resources.cpu.request", VALUE_TEXT),
+    VALUE(proxy_gid, "proxy-gid", "proxy.gid", VALUE_NUMBER),
+    VALUE(proxy_image, "proxy-image", "proxy.image.name", VALUE_TEXT),
+    VALUE(proxy_log_level, "proxy-log-level", "proxy.logLevel", VALUE_TEXT),
+    VALUE(proxy_memory, "proxy-memory", "proxy.resources.memory.request", VALUE_TEXT),
+    VALUE(proxy_memory_limit, "proxy-memory-limit", "proxy.resources.memory.limit", VALUE_TEXT),
+    VALUE(proxy_memory_request, "proxy-memory-request", "proxy.resources.memory.request", VALUE_TEXT),
+    VALUE(proxy_uid, "proxy-uid", "proxy.uid", VALUE_NUMBER),
+    VALUE(proxy_version, "proxy-version", "proxy.image.version", VALUE_TEXT),
+    VALUE(registry, "registry", "registry", VALUE_TEXT),
+#undef VALUE
+};
+
+static const struct {
+    size_t at;
+    const char *path;
+    bool given, value; /* what the switch is when it was given, and what the value is then */
+} switches[] = {
+    {offsetof(struct install_flags, disable_h2_upgrade), "enableH2Upgrade", true, false},
+    {offsetof(struct install_flags, disable_heartbeat), "disableHeartBeat", true, true},
+    {offsetof(struct install_flags, endpoint_slices), "enableEndpointSlices", false, false},
+    {offsetof(struct install_flags, external_profiles), "proxy.enableExternalProfiles", true, true},
+    {offsetof(struct install_flags, external_ca), "identity.externalCA", true, true},
+    {offsetof(struct install_flags, cni), "cniEnabled", true, true},
+};
+
+static int file_value(json_t *values, const char *path, const char *file, struct errmsg *msg)
+{
+    struct buffer bytes;
+    int r;
+
+    buffer_init(&bytes, LIMIT_PEM);
+    r = file_read(file, msg, &bytes);
+    if (r == 0 && !slice_is_utf8(buffer_slice(&bytes)))
+        r = errmsg_set(msg, -EINVAL, "%s: is not UTF-8 text", file);
+    if (r == 0)
+        r = values_put(values, path, json_stringn(bytes.data ? bytes.data : "", bytes.len));
+    if (bytes.data)
+        explicit_bzero(bytes.data, bytes.len);
+    buffer_release(&bytes);
+    return r;
+}
+
+static int text_value(json_t *values, size_t row, const char *text, struct errmsg *msg)
+{
+    int64_t ns;
+    char *end;
+    long long number;
+
+    switch (texts[row].kind) {
+    case VALUE_TEXT:
+        break;
+    case VALUE_NUMBER:
+        errno = 0;
+        number = strtoll(text, &end, 10);
+        if (*end || errno)
+            return errmsg_set(msg, -EINVAL, "invalid value \"%s\" for --%s: expected a number", text, texts[row].flag);
+        return values_put(values, texts[row].path, json_integer(number));
+    case VALUE_DURATION:
+        if (duration_parse_go(slice_str(text), &ns) < 0 || ns < 0)
+            return errmsg_set(msg, -EINVAL, "invalid value \"%s\" for --%s: expected a span of time such as 30s or 24h", text, texts[row].flag);
+        break;
+    case VALUE_FILE:
+        return file_value(values, texts[row].path, text, msg);
+    }
+    return values_put(values, texts[row].path, json_string(text));
+}
+
+static int list_value(json_t *values, const char *path, const struct words *words)
+{
+    struct buffer text;
+    int r = 0;
+
+    buffer_init(&text, LIMIT_PEM);
+    for (size_t i = 0; i < words->count; i++)
+        buffer_printf(&text, "%s%s", i ? "," : "", words->items[i]);
+    if (words->count)
+        r = values_put(values, path, json_stringn(text.data ? text.data : "", text.len));
+    buffer_release(&text);
+    return r;
+}
+
+static int values_of_flags(const struct install_flags *flags, json_t *values, struct errmsg *msg)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < sizeof(texts) / sizeof(texts[0]); i++) {
+        const char *text = *(const char *const *)(const void *)((const char *)flags + texts[i].at);
+
+        if (text && *text) /* NULL: the command has no such flag */
+            r = text_value(values, i, text, msg);
+    }
+    for (size_t i = 0; r == 0 && i < sizeof(switches) / sizeof(switches[0]); i++)
+        if (*(const bool *)((const char *)flags + switches[i].at) == switches[i].given)
+            r = values_put(values, switches[i].path, json_boolean(switches[i].value));
+    if (r == 0 && flags->external_issuer)
+        r = values_put(values, "identity.issuer.scheme", json_string("kubernetes.io/tls"));
+    if (r == 0)
+        r = list_value(values, "proxyInit.ignoreInboundPorts", &flags->skip_inbound);
+    return r == 0 ? list_value(values, "proxyInit.ignoreOutboundPorts", &flags->skip_outbound) : r;
+}
+
+/* --- the user's values: high availability, flags, files, --set; the later over the earlier --- */
+
+static int merge_text(json_t *values, struct slice text, const char *name, struct errmsg *msg)
+{
+    json_t *over = NULL;
+    int r = values_read(text, name, NUMBERS_AS_REALS, msg, &over);
+
+    if (r == 0)
+        r = values_merge(values, over);
+    json_decref(over);
+    return r;
+}
+
+static int merge_file(json_t *values, const char *path, struct errmsg *msg)
+{
+    struct buffer bytes;
+    int r;
+
+    buffer_init(&bytes, LIMIT_PEM);
+    r = file_read(path, msg, &bytes);
+    if (r == 0)
+        r = merge_text(values, buffer_slice(&bytes), path, msg);
+    buffer_release(&bytes);
+    return r;
+}
+
+static int set_all(json_t *values, const char *flag, const struct words *words, enum values_set how, struct errmsg *msg)
+{
+    for (size_t i = 0; i < words->count; i++) {
+        int r = values_set(values, words->items[i], how, msg);
+
+        if (r < 0)
+            return errmsg_prefix(msg, r, "--%s", flag);
+    }
+    return 0;
+}
+
+int install_values_given(const struct install_flags *flags, json_t *values, struct errmsg *msg)
+{
+    int r = 0;
+
+    if (flags->ha && !flags->crds)
+        r = merge_text(values, chart_file(CHART_CONTROL_PLANE, "values-ha.yaml"), "values-ha.yaml", msg);
+    if (r == 0 && !flags->crds)
+        r = values_of_flags(flags, values, msg);
+    for (size_t i = 0; r == 0 && i < flags->files.count; i++)
+        r = merge_file(values, flags->files.items[i], msg);
+    if (r == 0)
+        r = set_all(values, "set", &flags->set, SET_TYPED, msg);
+    if (r == 0)
+        r = set_all(values, "set-string", &flags->set_string, SET_STRING, msg);
+    if (r == 0)
+        r = set_all(values, "set-file", &flags->set_file, SET_FILE, msg);
+    return r;
+}
+
+/* --- names of Linkerd 2.8 --- */
+
+int install_values_renamed(json_t *values, const char *command, struct errmsg *msg)
+{
+    struct slice text = chart_file(CHART_CONTROL_PLANE, "values.schema.json"), rest, line;
+    json_t *schema = json_loadb(text.ptr, text.len, 0, NULL);
+    struct buffer notes;
+    int r;
+
+    buffer_init(&notes, LIMIT_TEMPLATE_FILE);
+    r = schema ? values_old(values, schema, &notes) : -ENOMEM;
+    rest = buffer_slice(&notes);
+    while (slice_split(&rest, '\n', &line))
+        if (line.len)
+            complain("%s: %.*s", command, SLICE_ARGS(line));
+    buffer_release(&notes);
+    json_decref(schema);
+    return r < 0 ? errmsg_set(msg, r, "out of memory") : 0;
+}
