@@ -20,7 +20,7 @@ static void load(const char *name, struct buffer *ret_text)
     struct errmsg msg = {""};
 
     snprintf(path, sizeof(path), VALIDATE_TESTDATA "/%s", name);
-    if (file_read(slice_str(path), LIMIT_YAML_FILE, ret_text, &msg) < 0)
+    if (file_load(slice_str(path), LIMIT_YAML_FILE, ret_text, &msg) < 0)
         fail_msg("%s", msg.text);
 }
 
