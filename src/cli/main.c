@@ -39,13 +39,15 @@ static const struct command *const commands[] = {
     &diagnostics_controller_metrics_command,
     &identity_command,
     &install_command,
+    &inject_command,
+    &uninject_command,
 };
 
 /* What users of Linkerd know and this program does not do yet. */
 static const struct command later[] = {
     LATER("alpha"), LATER("authz"), LATER("completion"), LATER("dashboard"), LATER("doc"),
-    LATER("edges"), LATER("endpoints"), LATER("ep"), LATER("get"), LATER("inject"), LATER("install-cni"), LATER("install-sp"), LATER("logs"), LATER("mc"), LATER("metrics"), LATER("multicluster"),
-    LATER("profile"), LATER("prune"), LATER("routes"), LATER("stat"), LATER("tap"), LATER("top"), LATER("uninject"),
+    LATER("edges"), LATER("endpoints"), LATER("ep"), LATER("get"), LATER("install-cni"), LATER("install-sp"), LATER("logs"), LATER("mc"), LATER("metrics"), LATER("multicluster"),
+    LATER("profile"), LATER("prune"), LATER("routes"), LATER("stat"), LATER("tap"), LATER("top"),
     LATER("uninstall"), LATER("upgrade"), LATER("viz"),
 };
 

@@ -95,7 +95,7 @@ static struct slice namespace_of(struct arena *arena, const char *directory)
 
     if (!path.ptr)
         return name;
-    if (file_read(path, 4096, &text, NULL) == 0)
+    if (file_load(path, 4096, &text, NULL) == 0)
         name = arena_dup(arena, trim_lines(buffer_slice(&text)));
     buffer_release(&text);
     return name;
@@ -141,7 +141,7 @@ static int add_token_of_file(const struct kube_access *access, struct buffer *re
 {
     struct buffer text;
     struct slice token;
-    int r = file_read(access->token_file, LIMIT_TOKEN, &text, msg);
+    int r = file_load(access->token_file, LIMIT_TOKEN, &text, msg);
 
     token = trim_lines(buffer_slice(&text));
     if (r == 0 && !is_token(token))
@@ -184,7 +184,7 @@ static int load(struct slice pem, struct slice file, struct buffer *held, struct
     *ret_pem = pem;
     if (pem.len || !file.len)
         return 0;
-    r = file_read(file, LIMIT_PEM, held, msg);
+    r = file_load(file, LIMIT_PEM, held, msg);
     *ret_pem = buffer_slice(held);
     if (r == 0 && !held->len)
         r = errmsg_set(msg, -EINVAL, "%.*s is empty: expected PEM", SLICE_ARGS(file));

@@ -20,7 +20,7 @@ static int read_all(int fd, struct buffer *bytes)
     return 0;
 }
 
-int file_read(struct slice path, size_t max, struct buffer *ret_bytes, struct errmsg *msg)
+int file_load(struct slice path, size_t max, struct buffer *ret_bytes, struct errmsg *msg)
 {
     char name[4096];
     int fd, r;

@@ -346,7 +346,7 @@ int kubeconfig_choose(const struct kubeconfig *config, struct slice context, str
 static int add_file(struct kubeconfig *config, struct slice path, struct errmsg *msg)
 {
     struct buffer bytes;
-    int r = file_read(path, LIMIT_KUBECONFIG, &bytes, msg);
+    int r = file_load(path, LIMIT_KUBECONFIG, &bytes, msg);
 
     if (r == 0)
         r = kubeconfig_add(config, path, buffer_slice(&bytes), msg);

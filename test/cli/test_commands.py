@@ -43,7 +43,7 @@ def test_help_everywhere(linkerd, command):
      "linkerd: certs show: an argument is missing: expected FILE...; see linkerd certs show --help\n"),
     (["install", "--crds"], 2,
      "linkerd: install: asking the cluster what it has is not available yet; --ignore-cluster prints the manifests without it\n"),
-    (["inject", "-"], 2, "linkerd: inject is not available yet\n"),
+    (["alpha", "-"], 2, "linkerd: alpha is not available yet\n"),
     (["viz", "tap"], 2, "linkerd: viz is not available yet\n"),
     (["check", "--pre"], 2, "linkerd: --pre is not available yet\n"),
 ])

@@ -29,7 +29,7 @@ static int read_anchors(const struct injector_service *service, struct errmsg *m
 {
     const char *path = service->settings.trust_anchors;
     struct x509_bundle bundle;
-    int r = file_read(slice_str(path), LIMIT_PEM, ret_pem, msg);
+    int r = file_load(slice_str(path), LIMIT_PEM, ret_pem, msg);
 
     if (r < 0)
         return r;
@@ -64,7 +64,7 @@ static int load(struct watched_files *files, struct errmsg *msg)
     struct injector *injector;
     struct buffer text;
     json_t *values = NULL;
-    int r = file_read(slice_str(service->settings.values), LIMIT_YAML_FILE, &text, msg);
+    int r = file_load(slice_str(service->settings.values), LIMIT_YAML_FILE, &text, msg);
 
     if (r == 0)
         r = from_yaml(buffer_slice(&text), service->settings.values, true, msg, &values);

@@ -51,10 +51,10 @@ static int load(struct watched_files *files, struct errmsg *msg)
 {
     struct webhook_certificate *certificate = CONTAINER_OF(files, struct webhook_certificate, files);
     struct buffer chain, key = {0};
-    int r = file_read(slice_str(files->paths[0]), LIMIT_PEM, &chain, msg);
+    int r = file_load(slice_str(files->paths[0]), LIMIT_PEM, &chain, msg);
 
     if (r == 0)
-        r = file_read(slice_str(files->paths[1]), LIMIT_PEM, &key, msg);
+        r = file_load(slice_str(files->paths[1]), LIMIT_PEM, &key, msg);
     if (r == 0) {
         r = webhook_certificate_give(certificate, buffer_slice(&chain), buffer_slice(&key), msg);
         if (r < 0)
