@@ -36,7 +36,7 @@ int file_read(const char *path, struct errmsg *msg, struct buffer *ret_bytes)
     if (fd >= 0 && !is_input)
         close(fd);
     if (r == -ENOBUFS)
-        return errmsg_set(msg, r, "%s: larger than %d bytes", path, LIMIT_PEM);
+        return errmsg_set(msg, r, "%s: larger than %zu bytes", path, ret_bytes->max);
     return r < 0 ? errmsg_set(msg, r, "%s: %s", path, strerror(-r)) : 0;
 }
 

@@ -5,7 +5,7 @@
 #include "base/errmsg.h"
 #include "net/x509.h"
 
-/* Appends at most LIMIT_PEM bytes. "-" is standard input. */
+/* Appends at most as many bytes as the buffer may hold. "-" is standard input. */
 int file_read(const char *path, struct errmsg *msg, struct buffer *ret_bytes);
 /*
  * Writes a new file with these permissions, whole or not at all. One that is there already is -EEXIST, unless `replace`;

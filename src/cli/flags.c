@@ -45,6 +45,20 @@ static int set_switch(const struct flag *flag, const char *value, void *options,
     return errmsg_set(msg, -EINVAL, "invalid value \"%s\" for --%s: expected true or false", value, flag->name);
 }
 
+/* "" is the preset, of which nobody hears. */
+static int set_toggle(const struct flag *flag, const char *value, void *options, struct errmsg *msg)
+{
+    struct flag as_switch = *flag;
+    bool on = false;
+    int r;
+
+    as_switch.at = 0;
+    r = *value ? set_switch(&as_switch, value, &on, msg) : 0;
+    if (r == 0)
+        *(const char **)place_of(flag, options) = !*value ? "" : on ? "true" : "false";
+    return r;
+}
+
 static int set_choice(const struct flag *flag, const char *value, void *options, struct errmsg *msg)
 {
     struct slice rest = slice_str(flag->choices), choice;
@@ -81,6 +95,8 @@ static int set(const struct flag *flag, const char *value, void *options, struct
     switch (flag->kind) {
     case FLAG_SWITCH:
         return set_switch(flag, value, options, msg);
+    case FLAG_TOGGLE:
+        return set_toggle(flag, value, options, msg);
     case FLAG_TEXT:
         *(const char **)place_of(flag, options) = value;
         return 0;
@@ -101,7 +117,7 @@ static int set(const struct flag *flag, const char *value, void *options, struct
 /* `value` is what was attached to the flag, or NULL; then it is the next word, whatever that looks like. */
 static int use(struct cursor *cursor, const struct flag *flag, const char *value)
 {
-    if (!value && flag->kind == FLAG_SWITCH)
+    if (!value && (flag->kind == FLAG_SWITCH || flag->kind == FLAG_TOGGLE))
         value = "true";
     else if (!value && flag->kind == FLAG_LATER)
         value = "";
@@ -165,7 +181,7 @@ static int presets(struct flag_table table, void *options, struct errmsg *msg)
     const struct flag *flag;
 
     for (size_t i = 0; (flag = flag_at(&table, i)); i++) {
-        const char *preset = flag->preset ? flag->preset : flag->kind == FLAG_TEXT ? "" : NULL;
+        const char *preset = flag->preset ? flag->preset : flag->kind == FLAG_TEXT || flag->kind == FLAG_TOGGLE ? "" : NULL;
         int r = preset ? set(flag, preset, options, msg) : 0;
 
         if (r < 0)

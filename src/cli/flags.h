@@ -17,6 +17,7 @@
 
 enum flag_kind {
     FLAG_SWITCH,   /* bool */
+    FLAG_TOGGLE,   /* const char *; "true", "false", or "" when not given */
     FLAG_TEXT,     /* const char *; never NULL, "" when not given */
     FLAG_CHOICE,   /* const char *; one of `choices` */
     FLAG_DURATION, /* int64_t, nanoseconds, zero or more */

@@ -44,13 +44,15 @@ static const struct command *const commands[] = {
     &uninstall_command,
     &install_sp_command,
     &completion_command,
+    &inject_command,
+    &uninject_command,
 };
 
 /* What users of Linkerd know and this program does not do yet. */
 static const struct command later[] = {
     LATER("alpha"), LATER("authz"), LATER("dashboard"), LATER("doc"),
-    LATER("edges"), LATER("endpoints"), LATER("ep"), LATER("get"), LATER("inject"), LATER("install-cni"), LATER("logs"), LATER("mc"), LATER("metrics"), LATER("multicluster"),
-    LATER("profile"), LATER("routes"), LATER("stat"), LATER("tap"), LATER("top"), LATER("uninject"),
+    LATER("edges"), LATER("endpoints"), LATER("ep"), LATER("get"), LATER("install-cni"), LATER("logs"), LATER("mc"), LATER("metrics"), LATER("multicluster"),
+    LATER("profile"), LATER("routes"), LATER("stat"), LATER("tap"), LATER("top"), 
     LATER("viz"),
 };
 

@@ -22,6 +22,7 @@ struct frame {
     struct slice anchor;
     struct slice key; /* .ptr set: a key was read, its value comes next */
     int key_line;
+    uint32_t key_start, key_end;
     bool merge;               /* that key was a plain `<<` */
     struct yaml_item *merges; /* values of `<<`, first written first */
     struct yaml_item **merges_tail;
@@ -137,6 +138,8 @@ static struct yaml_item *append(struct builder *b, struct frame *frame, struct s
         return NULL;
     item->key = key;
     item->key_line = key_line;
+    item->start = frame->key_start;
+    item->key_end = frame->key_end;
     item->value = value;
     *frame->tail = item;
     frame->tail = &item->next;
@@ -170,6 +173,8 @@ static int key_text(struct builder *b, const struct yaml_node *key, struct slice
 static int set_key(struct builder *b, struct frame *frame, const struct yaml_node *key, bool plain)
 {
     frame->key_line = key->line;
+    frame->key_start = key->start;
+    frame->key_end = key->end;
     frame->merge = plain && slice_eq(key->text, SLICE_LIT("<<"));
     return key_text(b, key, &frame->key);
 }
@@ -190,11 +195,46 @@ static int set_merge(struct builder *b, struct frame *frame, struct yaml_node *v
     return 0;
 }
 
+/* Where a node stands: its own place, or that of the alias. */
+struct place {
+    uint32_t start, end;
+    enum yaml_form last;
+};
+
+static struct place place_of(const struct yaml_node *node)
+{
+    return (struct place){node->start, node->end, node->last};
+}
+
+/* The list or map reaches to here at least. */
+static void reach(struct yaml_node *node, const struct place *at)
+{
+    if (at->end < node->end)
+        return;
+    node->end = at->end;
+    node->last = at->last;
+}
+
+static struct yaml_item *append_at(struct builder *b, struct frame *frame, struct yaml_node *value, const struct place *at)
+{
+    struct yaml_item *item = append(b, frame, frame->key, frame->key.ptr ? frame->key_line : value->line, value);
+
+    if (!item)
+        return NULL;
+    if (frame->node->kind == YAML_LIST)
+        item->start = item->key_end = at->start;
+    item->end = at->end > item->key_end ? at->end : item->key_end;
+    return item;
+}
+
 /* A node is complete: it becomes the root, a key, a value or an element. */
-static int place(struct builder *b, struct yaml_node *node, bool plain)
+static int place(struct builder *b, struct yaml_node *node, bool plain, struct place at)
 {
     struct frame *frame = b->depth ? &b->frames[b->depth - 1] : NULL;
     int r;
+
+    if (frame)
+        reach(frame->node, &at);
 
     if (!frame && b->root)
         return fail(b, -EINVAL, node->line, node->column, "something stands behind the end of the document");
@@ -206,7 +246,7 @@ static int place(struct builder *b, struct yaml_node *node, bool plain)
         r = add_weight(b, frame->node, node);
         if (r < 0)
             return r;
-        return append(b, frame, SLICE_NULL, node->line, node) ? 0 : no_memory(b);
+        return append_at(b, frame, node, &at) ? 0 : no_memory(b);
     }
     if (!frame->key.ptr)
         return set_key(b, frame, node, plain);
@@ -214,7 +254,7 @@ static int place(struct builder *b, struct yaml_node *node, bool plain)
         r = set_merge(b, frame, node);
     else
         r = add_weight(b, frame->node, node);
-    if (r == 0 && !frame->merge && !append(b, frame, frame->key, frame->key_line, node))
+    if (r == 0 && !frame->merge && !append_at(b, frame, node, &at))
         r = no_memory(b);
     frame->key = SLICE_NULL;
     frame->merge = false;
@@ -238,6 +278,7 @@ static int merge_map(struct builder *b, struct frame *frame, struct keyset *set,
         added = append(b, frame, item->key, item->key_line, item->value);
         if (!added)
             return no_memory(b);
+        added->merged = true;
         keyset_add(set, added);
     }
     return 0;
@@ -299,6 +340,37 @@ static struct slice token_text(struct fy_token *token)
     const char *text = token ? fy_token_get_text(token, &len) : NULL;
 
     return slice_of(text, text ? len : 0);
+}
+
+/* The bytes between the token's marks; they stay 0 where there is none (an empty value). */
+static void set_range(const struct builder *b, struct yaml_node *node, struct fy_token *token)
+{
+    const struct fy_mark *start = token ? fy_token_start_mark(token) : NULL;
+    const struct fy_mark *end = token ? fy_token_end_mark(token) : NULL;
+
+    if (!start || !end || start->input_pos > end->input_pos || end->input_pos > b->text.len)
+        return;
+    node->start = (uint32_t)start->input_pos;
+    node->end = (uint32_t)end->input_pos;
+}
+
+static void set_scalar_form(struct builder *b, struct yaml_node *node, struct fy_token *token)
+{
+    static const enum yaml_form forms[] = {
+        [FYSS_PLAIN] = YAML_PLAIN, [FYSS_SINGLE_QUOTED] = YAML_SINGLE, [FYSS_DOUBLE_QUOTED] = YAML_DOUBLE,
+        [FYSS_LITERAL] = YAML_LINES, [FYSS_FOLDED] = YAML_LINES,
+    };
+    enum fy_scalar_style style = token ? fy_token_scalar_style(token) : FYSS_PLAIN;
+
+    node->form = (size_t)style < sizeof(forms) / sizeof(forms[0]) ? forms[style] : YAML_PLAIN;
+    set_range(b, node, token);
+    if ((node->form == YAML_SINGLE || node->form == YAML_DOUBLE) && node->start > 0 && node->end < b->text.len) {
+        node->start--; /* the marks are within the quotes */
+        node->end++;
+    }
+    if (node->form == YAML_LINES && (slice_ends(node->text, SLICE_LIT("\n\n")) || slice_eq(node->text, SLICE_LIT("\n"))))
+        node->form = YAML_LINES_KEPT;
+    node->last = node->form;
 }
 
 static struct yaml_node *new_node(struct builder *b, struct fy_event *event, enum yaml_kind kind)
@@ -439,6 +511,7 @@ static int on_scalar(struct builder *b, struct fy_event *event)
     r = scalar_text(b, node, event->scalar.value, &node->text);
     if (r < 0)
         return r;
+    set_scalar_form(b, node, event->scalar.value);
     if (!slice_is_utf8(node->text) || slice_find(node->text, '\0') != node->text.len)
         return fail(b, -EINVAL, node->line, node->column, "a text with NUL or broken Unicode in it");
     if (tag == TAG_CORE || (tag == TAG_NONE && plain))
@@ -446,11 +519,11 @@ static int on_scalar(struct builder *b, struct fy_event *event)
     r = copy_anchor(b, event->scalar.anchor, &anchor);
     if (r == 0)
         r = set_anchor(b, anchor, node);
-    return r < 0 ? r : place(b, node, plain);
+    return r < 0 ? r : place(b, node, plain, place_of(node));
 }
 
 static int on_start(struct builder *b, struct fy_event *event, enum yaml_kind kind, struct fy_token *anchor,
-                    struct fy_token *tag)
+                    struct fy_token *tag, struct fy_token *begin)
 {
     struct yaml_node *node = new_node(b, event, kind);
     struct frame *frame;
@@ -462,6 +535,9 @@ static int on_start(struct builder *b, struct fy_event *event, enum yaml_kind ki
         return fail(b, -ENOBUFS, node->line, node->column, "nested deeper than %d levels", LIMIT_YAML_DEPTH);
     if (meaning == TAG_OTHER || meaning == TAG_STRING)
         return refuse_tag(b, node, tag);
+    set_range(b, node, begin);
+    node->form = node->last = node->start < b->text.len && strchr("[{", b->text.ptr[node->start]) ? YAML_FLOW : YAML_BLOCK;
+    node->end = node->start;
     frame = &b->frames[b->depth];
     *frame = (struct frame){.node = node};
     frame->tail = &node->items;
@@ -470,18 +546,32 @@ static int on_start(struct builder *b, struct fy_event *event, enum yaml_kind ki
     return copy_anchor(b, anchor, &frame->anchor);
 }
 
-static int on_end(struct builder *b)
+static int on_end(struct builder *b, struct fy_token *end)
 {
     struct frame *frame = &b->frames[b->depth - 1];
+    struct yaml_node bracket = {.end = 0};
     int r = 0;
 
+    if (frame->node->form == YAML_FLOW) {
+        set_range(b, &bracket, end);
+        frame->node->end = bracket.end;
+        frame->node->last = YAML_FLOW;
+    }
     if (frame->node->kind == YAML_MAP)
         r = finish_map(b, frame);
     b->depth--;
     /* Known only from here on: an alias inside would make a tree that never ends. */
     if (r == 0)
         r = set_anchor(b, frame->anchor, frame->node);
-    return r < 0 ? r : place(b, frame->node, false);
+    return r < 0 ? r : place(b, frame->node, false, place_of(frame->node));
+}
+
+static struct place alias_place(const struct builder *b, struct fy_token *token)
+{
+    struct yaml_node here = {.last = YAML_PLAIN};
+
+    set_range(b, &here, token);
+    return (struct place){here.start ? here.start - 1 : 0, here.end, YAML_PLAIN}; /* with its asterisk */
 }
 
 static int on_alias(struct builder *b, struct fy_event *event)
@@ -493,8 +583,10 @@ static int on_alias(struct builder *b, struct fy_event *event)
     if (++b->alias_count > LIMIT_YAML_ALIASES)
         return fail(b, -ENOBUFS, line, column, "more than %d aliases in one document", LIMIT_YAML_ALIASES);
     for (struct anchor *anchor = b->anchors; anchor; anchor = anchor->older)
-        if (slice_eq(anchor->name, name))
-            return place(b, anchor->node, false);
+        if (slice_eq(anchor->name, name)) {
+            anchor->node->aliased = true;
+            return place(b, anchor->node, false, alias_place(b, event->alias.anchor));
+        }
     return fail(b, -EINVAL, line, column, "the alias *%.*s has no anchor before it", SLICE_ARGS(slice_take(name, 100)));
 }
 
@@ -506,12 +598,13 @@ static int on_event(struct builder *b, struct fy_event *event)
     case FYET_SCALAR:
         return on_scalar(b, event);
     case FYET_SEQUENCE_START:
-        return on_start(b, event, YAML_LIST, event->sequence_start.anchor, event->sequence_start.tag);
+        return on_start(b, event, YAML_LIST, event->sequence_start.anchor, event->sequence_start.tag, event->sequence_start.sequence_start);
     case FYET_MAPPING_START:
-        return on_start(b, event, YAML_MAP, event->mapping_start.anchor, event->mapping_start.tag);
+        return on_start(b, event, YAML_MAP, event->mapping_start.anchor, event->mapping_start.tag, event->mapping_start.mapping_start);
     case FYET_SEQUENCE_END:
+        return on_end(b, event->sequence_end.sequence_end);
     case FYET_MAPPING_END:
-        return on_end(b);
+        return on_end(b, event->mapping_end.mapping_end);
     case FYET_ALIAS:
         return on_alias(b, event);
     case FYET_DOCUMENT_START:

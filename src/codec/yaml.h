@@ -40,11 +40,28 @@ enum yaml_kind {
     YAML_MAP
 };
 
+/*
+ * Where things stand, in bytes of the document: for whoever changes the text and not the tree (inject/splice.h). Quotes and brackets are
+ * within; of a block list the start is its first dash. A map, list or text in block style ends with the last character that was seen of it.
+ */
 struct yaml_item {
     struct yaml_item *next;
     struct slice key; /* of a map: scalar keys as text (`on: x` has the key "true") */
     int key_line;
+    bool merged;              /* brought by `<<`: it does not stand here, and has no place */
+    uint32_t start, key_end;  /* of the key; of a list's element, start alone */
+    uint32_t end;             /* of the value or of the alias that stands for it; no less than key_end */
     struct yaml_node *value;
+};
+
+enum yaml_form {
+    YAML_BLOCK,      /* a map or list by indentation */
+    YAML_FLOW,       /* ... in brackets */
+    YAML_PLAIN,      /* a scalar without quotes, perhaps nothing at all */
+    YAML_SINGLE,     /* 'quoted' */
+    YAML_DOUBLE,     /* "quoted" */
+    YAML_LINES,      /* | or > */
+    YAML_LINES_KEPT  /* the same with + : empty lines behind it are its own */
 };
 
 struct yaml_node {
@@ -57,6 +74,10 @@ struct yaml_node {
     struct yaml_item *items; /* LIST and MAP, in their order */
     size_t count;
     size_t weight; /* nodes below and with this one, aliases written out */
+    uint32_t start, end;
+    enum yaml_form form;
+    enum yaml_form last; /* the form of the scalar that it ends with, or of itself */
+    bool aliased;        /* an alias stands for it elsewhere */
 };
 
 enum yaml_syntax { YAML, JSON };

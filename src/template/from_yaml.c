@@ -52,6 +52,11 @@ static json_t *convert(const struct yaml_node *node, bool reals)
     return json_null();
 }
 
+json_t *from_yaml_node(const struct yaml_node *node)
+{
+    return convert(node, false);
+}
+
 int from_yaml(struct slice text, const char *name, bool numbers_as_reals, struct errmsg *msg, json_t **ret_tree)
 {
     struct yaml_document document = {SLICE_NULL, 1};

@@ -46,7 +46,7 @@ def test_help_everywhere(linkerd, command):
     (["-L", "a/b", "prune"], 1, 'linkerd: prune: --linkerd-namespace: "a/b" is no namespace: expected at most 63 lower-case letters, digits and dashes\n'),
     (["upgrade", "--kubeconfig", "nowhere"], 1, "linkerd: upgrade: there is no kubeconfig file nowhere\n"),
     (["--as", "x", "version"], 1, "linkerd: version: unknown flag: --as; see linkerd version --help\n"),
-    (["inject", "-"], 2, "linkerd: inject is not available yet\n"),
+    (["alpha", "-"], 2, "linkerd: alpha is not available yet\n"),
     (["viz", "tap"], 2, "linkerd: viz is not available yet\n"),
     (["check", "--pre"], 2, "linkerd: --pre is not available yet\n"),
 ])
