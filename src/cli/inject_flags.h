@@ -21,7 +21,7 @@ struct inject_flags {
     const char *init_image, *init_image_version, *trace_collector, *trace_collector_account;
 };
 
-enum { INJECT_FLAGS = 41 };
+enum { INJECT_FLAGS = 43 };
 extern const struct flag inject_flag_rows[INJECT_FLAGS];
 
 /* Tells on standard error of flags that have no effect or another name. */

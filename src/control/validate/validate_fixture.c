@@ -19,7 +19,7 @@ static void load(const char *name, struct buffer *ret_text)
     char path[1024];
     struct errmsg msg = {""};
 
-    snprintf(path, sizeof(path), VALIDATE_TESTDATA "/%s", name);
+    snprintf(path, sizeof(path), TESTDATA "/%s", name);
     if (file_load(slice_str(path), LIMIT_YAML_FILE, ret_text, &msg) < 0)
         fail_msg("%s", msg.text);
 }

@@ -3,6 +3,10 @@
 
 #include "control/validate/validate.h"
 
+#ifndef TESTDATA
+#define TESTDATA "src/control/validate/testdata" /* the build says it where it makes tests */
+#endif
+
 /* A list. Fails the test when it cannot be read. */
 json_t *validate_cases(const char *name);
 /* A store with the objects of testdata/world/. */
