@@ -94,6 +94,11 @@ void kube_close(struct kube *kube)
     free(kube);
 }
 
+const struct kube_access *kube_access(const struct kube *kube)
+{
+    return &kube->access;
+}
+
 struct slice kube_server(const struct kube *kube)
 {
     return kube->access.server;
