@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/duration.h"
 #include "base/limits.h"
@@ -47,6 +48,17 @@ static int read_access(const struct kube_flags *flags, struct kube *kube, struct
     if (kube_access_in_pod(getenv("KUBERNETES_SERVICE_HOST"), getenv("KUBERNETES_SERVICE_PORT"), KUBE_POD_DIRECTORY, &kube->access, msg) == 0)
         return 0;
     return errmsg_set(msg, -ENOENT, "%s: there is no such file: name the cluster by --kubeconfig or KUBECONFIG", files);
+}
+
+bool kube_is_configured(const struct kube_flags *flags)
+{
+    const char *files = getenv("KUBECONFIG"), *home = getenv("HOME");
+    char own[4096];
+
+    if (*flags->kubeconfig || *flags->context || (files && *files))
+        return true;
+    snprintf(own, sizeof(own), "%s/.kube/config", home ? home : "");
+    return access(own, F_OK) == 0 || (getenv("KUBERNETES_SERVICE_HOST") && access(KUBE_POD_DIRECTORY "/token", F_OK) == 0);
 }
 
 int kube_open(const struct kube_flags *flags, int64_t timeout_ns, struct errmsg *msg, struct kube **ret_kube)
