@@ -23,6 +23,7 @@ struct ask {
     struct loop loop;
     struct io_stack io;
     char address[ADDRESS_MAX];    /* as given, for messages */
+    char authority[ADDRESS_MAX];  /* what HTTP calls it */
     int64_t timeout_ns, deadline_ns;
     struct arena arena;           /* of the answer's head */
     struct http_client *http;
@@ -165,6 +166,7 @@ static int ask_new(const char *address, int64_t timeout_ns, struct errmsg *msg, 
     if (!ask)
         return errmsg_set(msg, -ENOMEM, "out of memory");
     snprintf(ask->address, sizeof(ask->address), "%s", address);
+    snprintf(ask->authority, sizeof(ask->authority), "%s", address);
     ask->io.fd.watch.fd = -1;
     arena_init(&ask->arena, LIMIT_REQUEST_ARENA);
     r = loop_init(&ask->loop, sys_linux(), PAGES_MAX);
@@ -207,6 +209,7 @@ int ask_open_pod(const struct kube_access *access, const struct forward_pod *pod
     r = ask_new(address, timeout_ns, msg, &ask);
     if (r < 0)
         return r;
+    snprintf(ask->authority, sizeof(ask->authority), "localhost:%u", (unsigned)pod->port); /* as it is in the pod */
     r = connect_any(ask, server, msg);
     if (r == 0)
         r = forward_open(&ask->io, access, pod, ask->deadline_ns, msg);
@@ -330,7 +333,7 @@ static int send_get(struct ask *ask, const char *path)
     struct http_field fields[4];
     struct http_head head = {
         .version = HTTP_1_1, .method = SLICE_LIT("GET"), .scheme = SLICE_LIT("http"),
-        .authority = slice_str(ask->address), .path = slice_str(path), .fields = fields, .room = 4,
+        .authority = slice_str(ask->authority), .path = slice_str(path), .fields = fields, .room = 4,
     };
     struct http_stream *stream;
     int r;
@@ -413,7 +416,7 @@ int ask_grpc(struct ask *ask, struct slice path, struct slice message, int64_t q
         return r;
     ask->answer = answer;
     ask->owner = owner;
-    r = grpc_call_start(ask->http, &ask->loop, slice_str(ask->address), path, message, 0, &call_events, ask, &ask->call);
+    r = grpc_call_start(ask->http, &ask->loop, slice_str(ask->authority), path, message, 0, &call_events, ask, &ask->call);
     if (r < 0)
         return errmsg_set(msg, r, "%s: cannot call %.*s: %s", ask->address, SLICE_ARGS(path), strerror(-r));
     r = wait_for_answers(ask, quiet_ns, msg);

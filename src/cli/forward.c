@@ -116,6 +116,16 @@ static int take_message(struct forward *f, const struct websocket_event *event)
     return 0;
 }
 
+/* At once: whoever reads may have nothing to write for long. */
+static int answer_ping(struct forward *f, struct slice bytes)
+{
+    int r = f->out.len < OUT_MAX ? send_frame(f, WEBSOCKET_PONG, SLICE_NULL, bytes) : 0;
+
+    if (r == 0)
+        r = flush(&f->io);
+    return r == -EAGAIN ? 0 : r;
+}
+
 static int take(struct forward *f, const struct websocket_event *event)
 {
     if (event->kind == WEBSOCKET_DATA)
@@ -124,7 +134,7 @@ static int take(struct forward *f, const struct websocket_event *event)
         return 0;
     if (event->opcode == WEBSOCKET_CLOSE)
         f->ended = true;
-    return event->opcode == WEBSOCKET_PING ? send_frame(f, WEBSOCKET_PONG, SLICE_NULL, event->bytes) : 0;
+    return event->opcode == WEBSOCKET_PING ? answer_ping(f, event->bytes) : 0;
 }
 
 /* Looks at what came until there is something to read. */
@@ -163,8 +173,6 @@ static ssize_t read_frames(struct io *io, void *to, size_t len)
         if (f->ended)
             return *f->error ? -ECONNREFUSED : 0;
         n = io_pass_read(io, f->raw, sizeof(f->raw));
-        if (n == -EAGAIN)
-            (void)flush(io); /* pongs */
         if (n < 0)
             return n;
         f->in = slice_of(f->raw, (size_t)n);

@@ -481,6 +481,18 @@ def test_waits(world):
     assert done.stdout.endswith("\nStatus check results are √\n") and "\r" not in done.stdout
 
 
+def test_version(world):
+    """`linkerd version` reads the same objects."""
+    assert world.run("version").stdout == "Client version: 0.1.0\nServer version: 0.1.0\n"
+    assert world.run("version", "--proxy", "-n", WEB).stdout.endswith("Proxy versions:\n\t0.1.0 (1 pods)\n")
+    with world.installed.changed("pod", WEB_POD, image("0.0.9"), WEB):
+        assert {"\t0.0.9 (1 pods)", "\t0.1.0 (3 pods)"} <= set(world.run("version", "--proxy").stdout.splitlines())
+    with values(linkerdVersion="0.0.8")(world):
+        assert world.run("version", "--short").stdout == "0.1.0\n0.0.8\n"
+    assert world.run("version", "-L", "nowhere").stdout.endswith("Server version: unavailable\n")
+    assert world.run("version", "--proxy", "-n", "default").stdout.endswith("Proxy versions: unavailable\n")
+
+
 def test_which_of_both(world):
     assert "exclude each other" in world.run("check", "--pre", "--api-addr=127.0.0.1:1").stderr
     assert "one of --pre" in world.run("check", "--pre", "--proxy").stderr
