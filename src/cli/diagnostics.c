@@ -38,7 +38,7 @@ static int get_page(struct ask *ask, const char *address, struct errmsg *msg, st
 }
 
 /* What `open` gave (0, or a negative errno with *msg), as a page under its heading. False: it was none, and that was said. */
-static bool print_page(int r, struct ask *ask, const char *heading, const char *command, struct errmsg *msg)
+static bool print_page(int r, struct ask *ask, const char *address, const char *heading, const char *command, struct errmsg *msg)
 {
     struct buffer body;
 
@@ -46,7 +46,7 @@ static bool print_page(int r, struct ask *ask, const char *heading, const char *
     if (heading)
         printf("#\n# %s\n#\n", heading);
     if (r == 0)
-        r = get_page(ask, heading, msg, &body);
+        r = get_page(ask, address, msg, &body);
     if (r == 0)
         fwrite(body.data, 1, body.len, stdout);
     buffer_release(&body);
@@ -63,7 +63,7 @@ static bool print_address(const struct options *options, const char *address, si
     int r = ask_open(address, options->wait_ns, &msg, &ask);
 
     snprintf(heading, sizeof(heading), "PROXY %s (%zu of %zu)", address, number, count);
-    return print_page(r, ask, heading, "diagnostics proxy-metrics", &msg);
+    return print_page(r, ask, address, heading, "diagnostics proxy-metrics", &msg);
 }
 
 /* The metrics of one container; all are asked, whatever the others say. */
@@ -74,7 +74,7 @@ static bool print_pod(struct kube *kube, const json_t *pod, uint16_t port, const
     struct ask *ask = NULL;
     int r = ask_open_pod(kube_access(kube), &to, wait_ns, &msg, &ask);
 
-    return print_page(r, ask, heading, command, &msg);
+    return print_page(r, ask, POD_NAME(pod), heading, command, &msg);
 }
 
 static bool print_proxies(struct kube *kube, const json_t *pods, int64_t wait_ns)

@@ -84,6 +84,10 @@ static int write_request(const struct kube_access *access, const struct forward_
                   SLICE_ARGS(pod->namespace_), SLICE_ARGS(pod->name), (unsigned)pod->port, SLICE_ARGS(access->authority));
     if (r == 0 && authorization.len)
         buffer_printf(out, "Authorization: %.*s\r\n", SLICE_ARGS(buffer_slice(&authorization)));
+    if (r == 0 && access->as.len)
+        buffer_printf(out, "Impersonate-User: %.*s\r\n", SLICE_ARGS(access->as));
+    for (size_t i = 0; r == 0 && i < access->as_group_count; i++)
+        buffer_printf(out, "Impersonate-Group: %.*s\r\n", SLICE_ARGS(access->as_groups[i]));
     buffer_printf(out, "User-Agent: linkerd-cli\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
                        "Sec-WebSocket-Protocol: " SUBPROTOCOL "\r\nSec-WebSocket-Key: %.*s\r\n\r\n", SLICE_ARGS(key));
     buffer_release(&authorization);

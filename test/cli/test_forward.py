@@ -65,6 +65,7 @@ def metrics(linkerd, tmp_path):
                 key = next(line.split(": ")[1] for line in head.split("\r\n") if line.startswith("Sec-WebSocket-Key"))
                 right = base64.b64encode(hashlib.sha1(key.encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()).decode()
                 assert "GET /api/v1/namespaces/default/pods/web/portforward?ports=4191 " in head
+                assert "\r\nImpersonate-User: jane\r\nImpersonate-Group: ops\r\n" in head
                 conn.sendall((f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept or right}\r\n"
                               f"Sec-WebSocket-Protocol: {protocol}\r\n\r\n").encode() + frame(b"\0" + PORT) + frame(b"\1" + PORT))
                 script(conn)
@@ -82,7 +83,7 @@ def metrics(linkerd, tmp_path):
                 "apiVersion": "v1", "kind": "Config", "current-context": "c", "users": [{"name": "u", "user": {}}],
                 "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{server.getsockname()[1]}"}}],
                 "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}]}))
-            done = linkerd("diagnostics", "proxy-metrics", "po/web", "--wait=10s", env={"KUBECONFIG": str(tmp_path / "config")})
+            done = linkerd("diagnostics", "proxy-metrics", "po/web", "--wait=10s", "--as=jane", "--as-group=ops", env={"KUBECONFIG": str(tmp_path / "config")})
             server.shutdown(socket.SHUT_RDWR)
         return done
 
