@@ -9,6 +9,7 @@
 
 #include "base/duration.h"
 #include "base/limits.h"
+#include "cli/forward.h"
 #include "event/loop.h"
 #include "net/grpc.h"
 #include "net/http1_conn.h"
@@ -22,6 +23,7 @@ struct ask {
     struct loop loop;
     struct io_stack io;
     char address[ADDRESS_MAX];    /* as given, for messages */
+    char authority[ADDRESS_MAX];  /* what HTTP calls it */
     int64_t timeout_ns, deadline_ns;
     struct arena arena;           /* of the answer's head */
     struct http_client *http;
@@ -130,10 +132,10 @@ static int connect_one(struct ask *ask, struct addr addr)
     return r;
 }
 
-static int connect_any(struct ask *ask, struct errmsg *msg)
+static int connect_any(struct ask *ask, const char *address, struct errmsg *msg)
 {
     struct addr addrs[ADDRESSES_MAX];
-    int count = resolve(ask->address, addrs, msg), r = count;
+    int count = resolve(address, addrs, msg), r = count;
 
     for (int i = 0; i < count; i++) {
         r = connect_one(ask, addrs[i]);
@@ -143,7 +145,7 @@ static int connect_any(struct ask *ask, struct errmsg *msg)
     if (count > 0 && r == -ETIMEDOUT)
         too_late(ask, msg);
     else if (count > 0)
-        errmsg_set(msg, r, "%s: cannot connect: %s", ask->address, strerror(-r));
+        errmsg_set(msg, r, "%s: cannot connect: %s", address, strerror(-r));
     return r;
 }
 
@@ -156,7 +158,7 @@ static void verbose(const struct ask *ask, const char *what)
                 duration_format(now(ask) - (ask->deadline_ns - ask->timeout_ns), text));
 }
 
-int ask_open(const char *address, int64_t timeout_ns, struct errmsg *msg, struct ask **ret_ask)
+static int ask_new(const char *address, int64_t timeout_ns, struct errmsg *msg, struct ask **ret_ask)
 {
     struct ask *ask = calloc(1, sizeof(*ask));
     int r;
@@ -164,6 +166,7 @@ int ask_open(const char *address, int64_t timeout_ns, struct errmsg *msg, struct
     if (!ask)
         return errmsg_set(msg, -ENOMEM, "out of memory");
     snprintf(ask->address, sizeof(ask->address), "%s", address);
+    snprintf(ask->authority, sizeof(ask->authority), "%s", address);
     ask->io.fd.watch.fd = -1;
     arena_init(&ask->arena, LIMIT_REQUEST_ARENA);
     r = loop_init(&ask->loop, sys_linux(), PAGES_MAX);
@@ -175,13 +178,48 @@ int ask_open(const char *address, int64_t timeout_ns, struct errmsg *msg, struct
     ask->timeout_ns = timeout_ns;
     ask->deadline_ns = now(ask) + timeout_ns;
     verbose(ask, "asking");
-    r = connect_any(ask, msg);
-    if (r < 0) {
-        ask_close(ask);
-        return r;
-    }
     *ret_ask = ask;
     return 0;
+}
+
+int ask_open(const char *address, int64_t timeout_ns, struct errmsg *msg, struct ask **ret_ask)
+{
+    struct ask *ask;
+    int r = ask_new(address, timeout_ns, msg, &ask);
+
+    if (r < 0)
+        return r;
+    r = connect_any(ask, address, msg);
+    if (r < 0)
+        ask_close(ask);
+    else
+        *ret_ask = ask;
+    return r;
+}
+
+int ask_open_pod(const struct kube_access *access, const struct forward_pod *pod, int64_t timeout_ns, struct errmsg *msg, struct ask **ret_ask)
+{
+    char server[ADDRESS_MAX], address[ADDRESS_MAX];
+    struct ask *ask;
+    int r;
+
+    snprintf(server, sizeof(server), slice_find(access->host, ':') < access->host.len ? "[%.*s]:%u" : "%.*s:%u", SLICE_ARGS(access->host),
+             (unsigned)access->port);
+    snprintf(address, sizeof(address), "pod %.*s/%.*s port %u", SLICE_ARGS(pod->namespace_), SLICE_ARGS(pod->name), (unsigned)pod->port);
+    r = ask_new(address, timeout_ns, msg, &ask);
+    if (r < 0)
+        return r;
+    snprintf(ask->authority, sizeof(ask->authority), "localhost:%u", (unsigned)pod->port); /* as it is in the pod */
+    r = connect_any(ask, server, msg);
+    if (r == 0)
+        r = forward_open(&ask->io, access, pod, ask->deadline_ns, msg);
+    if (r < 0) {
+        errmsg_prefix(msg, r, "%s", address);
+        ask_close(ask);
+    } else {
+        *ret_ask = ask;
+    }
+    return r;
 }
 
 void ask_close(struct ask *ask)
@@ -295,7 +333,7 @@ static int send_get(struct ask *ask, const char *path)
     struct http_field fields[4];
     struct http_head head = {
         .version = HTTP_1_1, .method = SLICE_LIT("GET"), .scheme = SLICE_LIT("http"),
-        .authority = slice_str(ask->address), .path = slice_str(path), .fields = fields, .room = 4,
+        .authority = slice_str(ask->authority), .path = slice_str(path), .fields = fields, .room = 4,
     };
     struct http_stream *stream;
     int r;
@@ -319,6 +357,8 @@ int ask_get(struct ask *ask, const char *path, struct errmsg *msg, unsigned *ret
     while (!ask->finished)
         if (!turn(ask, ask->deadline_ns))
             return too_late(ask, msg);
+    if ((ask->reset.error || !ask->status) && *forward_error(&ask->io))
+        return errmsg_set(msg, -ECONNREFUSED, "%s: %s", ask->address, forward_error(&ask->io));
     if (ask->reset.error || !ask->status)
         return errmsg_set(msg, -EPROTO, "%s: no whole HTTP answer to %s%s%s", ask->address, path,
                           ask->reset.detail ? ": " : "", ask->reset.detail ? ask->reset.detail : "");
@@ -376,12 +416,14 @@ int ask_grpc(struct ask *ask, struct slice path, struct slice message, int64_t q
         return r;
     ask->answer = answer;
     ask->owner = owner;
-    r = grpc_call_start(ask->http, &ask->loop, slice_str(ask->address), path, message, 0, &call_events, ask, &ask->call);
+    r = grpc_call_start(ask->http, &ask->loop, slice_str(ask->authority), path, message, 0, &call_events, ask, &ask->call);
     if (r < 0)
         return errmsg_set(msg, r, "%s: cannot call %.*s: %s", ask->address, SLICE_ARGS(path), strerror(-r));
     r = wait_for_answers(ask, quiet_ns, msg);
     if (r < 0)
         return r;
+    if (ask->grpc_status != GRPC_OK && *forward_error(&ask->io))
+        return errmsg_set(msg, -ECONNREFUSED, "%s: %s", ask->address, forward_error(&ask->io));
     if (ask->grpc_status != GRPC_OK)
         return errmsg_set(msg, -EREMOTEIO, "%s: %s%s%s", ask->address, grpc_code_name(ask->grpc_status),
                           *ask->grpc_text ? ": " : "", ask->grpc_text);

@@ -2,8 +2,8 @@
  * One question to one address, for programs that run once: an admin page over
  * HTTP/1, a gRPC call over HTTP/2, or the certificate chain of a TLS server.
  * Every ask has a loop of its own on the real system and blocks until it is
- * answered or its time is over. Connections are plain TCP: the control plane's
- * ports are asked on this machine, or through a proxy.
+ * answered or its time is over. Connections are plain TCP, to ports of this machine or
+ * through a proxy; or they lead to a pod, through the API server (cli/forward.h).
  *
  *     r = ask_open("127.0.0.1:8086", 5 * NS_PER_S, &msg, &ask);
  *     r = ask_grpc(ask, ...);                               one question
@@ -17,6 +17,7 @@
 
 #include "base/buffer.h"
 #include "base/errmsg.h"
+#include "cli/forward.h"
 #include "net/x509.h"
 
 struct ask;
@@ -26,6 +27,8 @@ struct ask;
 
 /* Connects to "HOST:PORT" (an IP address or a name that this machine can resolve), within `timeout_ns` for everything. */
 int ask_open(const char *address, int64_t timeout_ns, struct errmsg *msg, struct ask **ret_ask);
+/* The same to a port of a pod; messages begin with "pod NAMESPACE/NAME port PORT". Further errors: forward_open(). */
+int ask_open_pod(const struct kube_access *access, const struct forward_pod *pod, int64_t timeout_ns, struct errmsg *msg, struct ask **ret_ask);
 /* NULL is allowed. */
 void ask_close(struct ask *ask);
 

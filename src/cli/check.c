@@ -1,10 +1,12 @@
 /* `linkerd check`. */
 #include "cli/check.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/check_cluster.h"
 #include "cli/command.h"
 #include "cli/control_plane.h"
 #include "event/sys.h"
@@ -14,27 +16,36 @@ static const struct flag flags[] = {
      .help = "Output format; short shows only what is wrong"},
     {"wait", 0, FLAG_DURATION, offsetof(struct check_options, wait_ns), "300s", .value = "DURATION",
      .help = "How long to wait for the control plane and proxies to become ready"},
+    {"pre", 0, FLAG_SWITCH, offsetof(struct check_options, pre), .help = "Cluster: only whether the mesh could be installed"},
+    {"crds", 0, FLAG_SWITCH, offsetof(struct check_options, crds), .help = "Cluster: only the resource definitions, before the control plane is there"},
+    {"proxy", 0, FLAG_SWITCH, offsetof(struct check_options, proxy), .help = "Cluster: the data plane, too"},
+    {"namespace", 'n', FLAG_TEXT, offsetof(struct check_options, namespace_), .value = "NAME",
+     .help = "Cluster: only the data plane of this namespace (default all)"},
+    {"linkerd-namespace", 'L', FLAG_TEXT, offsetof(struct check_options, linkerd_namespace), "linkerd", .value = "NAME",
+     .help = "Cluster: namespace of the control plane"},
+    {"linkerd-cni-enabled", 0, FLAG_SWITCH, offsetof(struct check_options, cni_enabled), .help = "Cluster: the CNI plugin, too (with --pre)"},
+    {"cni-namespace", 0, FLAG_TEXT, offsetof(struct check_options, cni_namespace), "linkerd-cni", .value = "NAME",
+     .help = "Cluster: namespace of the CNI plugin"},
+    {"expected-version", 0, FLAG_TEXT, offsetof(struct check_options, expected_version), .value = "VERSION",
+     .help = "Cluster: the version that all parts should have"},
+    {"cli-version-override", 0, FLAG_TEXT, offsetof(struct check_options, cli_version), .value = "VERSION",
+     .help = "Cluster: take this for the version of this program"},
+    KUBE_FLAGS(struct check_options, kube),
     {"source", 0, FLAG_TEXT, offsetof(struct check_options, source), .value = "DIR",
-     .help = "The directory of resources that the control plane reads; says where that is, too"},
-    {"anchors", 0, FLAG_TEXT, offsetof(struct check_options, anchors), .value = "FILE", .help = "The trust anchors"},
+     .help = "Machine: the directory of resources that the control plane reads; says where that is, too"},
+    {"anchors", 0, FLAG_TEXT, offsetof(struct check_options, anchors), .value = "FILE", .help = "Machine: the trust anchors"},
     {"issuer", 0, FLAG_TEXT, offsetof(struct check_options, issuer), .value = "DIR",
-     .help = "The issuer directory of the identity service"},
+     .help = "Machine: the issuer directory of the identity service"},
     {"api-addr", 0, FLAG_TEXT, offsetof(struct check_options, api_addr), .value = "HOST:PORT",
-     .help = "The destination service (default port 8086 where --source says, or here)"},
+     .help = "Machine: the destination service (default port 8086 where --source says, or here)"},
     {"policy-addr", 0, FLAG_TEXT, offsetof(struct check_options, policy_addr), .value = "HOST:PORT",
-     .help = "The policy service (default port 8090 on the same host)"},
+     .help = "Machine: the policy service (default port 8090 on the same host)"},
     {"identity-addr", 0, FLAG_TEXT, offsetof(struct check_options, identity_addr),
-     .value = "HOST:PORT", .help = "The identity service (default port 8080 on the same host)"},
+     .value = "HOST:PORT", .help = "Machine: the identity service (default port 8080 on the same host)"},
     {"admin-addr", 0, FLAG_TEXT, offsetof(struct check_options, admin_addr), .value = "HOST:PORT",
-     .help = "The admin address of the control plane (default port 9990 on the same host)"},
-    {"proxy", 0, FLAG_LIST, offsetof(struct check_options, proxies), .value = "HOST:PORT",
-     .help = "The admin address of a proxy; may be given several times"},
-    {"pre", 0, FLAG_LATER},
-    {"crds", 0, FLAG_LATER},
-    {"expected-version", 0, FLAG_LATER},
-    {"cli-version-override", 0, FLAG_LATER},
-    {"linkerd-cni-enabled", 0, FLAG_LATER},
-    {"namespace", 'n', FLAG_LATER},
+     .help = "Machine: the admin address of the control plane (default port 9990 on the same host)"},
+    {"proxy-addr", 0, FLAG_LIST, offsetof(struct check_options, proxies), .value = "HOST:PORT",
+     .help = "Machine: the admin address of a proxy; may be given several times"},
 };
 
 static const struct category {
@@ -85,11 +96,38 @@ static void find_addresses(struct check_options *options, struct addresses *ret_
     }
 }
 
+/* Flags of the one belong to nothing in the other; without any, a cluster that can be found is meant. */
+static int choose(const struct check_options *options, bool *ret_cluster, struct errmsg *msg)
+{
+    bool machine = *options->source || *options->anchors || *options->issuer || *options->api_addr || *options->policy_addr ||
+                   *options->identity_addr || *options->admin_addr || options->proxies.count;
+    bool cluster = options->pre || options->crds || options->proxy || options->cni_enabled || *options->namespace_ || *options->kube.kubeconfig ||
+                   *options->kube.context || *options->expected_version || *options->cli_version;
+
+    if (machine && cluster)
+        return errmsg_set(msg, -EINVAL, "flags of one machine (--source, --api-addr ...) and of a cluster (--pre, --proxy, -n ...) exclude each other");
+    if (options->pre + options->crds + options->proxy > 1)
+        return errmsg_set(msg, -EINVAL, "give one of --pre, --crds and --proxy");
+    *ret_cluster = cluster || (!machine && kube_is_configured(&options->kube));
+    return 0;
+}
+
+static void check_machine(struct checks *checks, struct check_options *options)
+{
+    struct addresses addresses;
+
+    find_addresses(options, &addresses);
+    for (size_t i = 0; i < sizeof(categories) / sizeof(categories[0]); i++) {
+        checks_begin(checks, categories[i].name);
+        categories[i].run(checks);
+    }
+}
+
 static int run(void *opaque, const struct words *arguments)
 {
     struct check_options *options = opaque;
-    struct addresses addresses;
     struct sys *sys = sys_linux();
+    struct errmsg msg = {""};
     struct checks checks = {
         .options = options,
         .deadline_ns = sys->ops->now(sys) + options->wait_ns,
@@ -97,22 +135,26 @@ static int run(void *opaque, const struct words *arguments)
         .format = format_of(options->output),
         .colour = wants_colour(),
     };
+    bool cluster;
 
-    find_addresses(options, &addresses);
-    for (size_t i = 0; i < sizeof(categories) / sizeof(categories[0]); i++) {
-        checks_begin(&checks, categories[i].name);
-        categories[i].run(&checks);
-    }
+    if (choose(options, &cluster, &msg) < 0)
+        return complain("check: %s", msg.text);
+    if (cluster)
+        check_cluster(&checks);
+    else
+        check_machine(&checks, options);
     return checks_end(&checks);
 }
 
 const struct command check_command = {
     .name = "check",
     .usage = "",
-    .summary = "Check this machine and the mesh for problems",
-    .about = "Checks the kernel and privileges of this machine, certificates, the directory of resources, the control\n"
-             "plane, proxies and their versions. Rows that cannot be decided here (no file or address given, no\n"
-             "privileges) are left out. Exits with 1 when a row shows ×; ‼ is a warning.",
+    .summary = "Check the cluster, or this machine, and the mesh for problems",
+    .about = "Of a cluster (a kubeconfig is there, or this runs in a pod): Kubernetes, the objects, pods, certificates, webhooks and\n"
+             "versions of the control plane, annotations, and with --proxy the data plane. Nobody but the API server is asked.\n"
+             "Of one machine (no cluster, or one of its flags): the kernel and privileges, certificates, the directory of\n"
+             "resources, the control plane, proxies and their versions.\n"
+             "Rows that do not apply are left out. Exits with 1 when a row shows ×; ‼ is a warning.",
     .flags = FLAGS(flags),
     .options_size = sizeof(struct check_options),
     .run = run,

@@ -1,5 +1,5 @@
 /*
- * `linkerd check`: a list of categories, each a function that adds the rows that
+ * `linkerd check`, of one machine or of a cluster (check_cluster.h): a list of categories, each a function that adds the rows that
  * apply. A row is one sentence that is true when all is well, and when it is not,
  * what was found and where to read about it (docs/checks.md#anchor).
  */
@@ -9,14 +9,21 @@
 
 #include "base/errmsg.h"
 #include "cli/flags.h"
+#include "cli/kube_flags.h"
 
 enum check_result { CHECK_OK, CHECK_WARNING, CHECK_ERROR };
 enum check_format { CHECK_TABLE, CHECK_JSON, CHECK_SHORT };
 
 struct check_options {
-    const char *output, *source, *api_addr, *policy_addr, *identity_addr, *admin_addr, *anchors, *issuer;
-    struct words proxies;
+    const char *output;
     int64_t wait_ns;
+    /* of one machine */
+    const char *source, *api_addr, *policy_addr, *identity_addr, *admin_addr, *anchors, *issuer;
+    struct words proxies;
+    /* of a cluster */
+    struct kube_flags kube;
+    bool pre, crds, proxy, cni_enabled;
+    const char *namespace_, *linkerd_namespace, *cni_namespace, *expected_version, *cli_version;
 };
 
 struct checks {
@@ -45,7 +52,7 @@ void checks_begin(struct checks *checks, const char *category);
 /* The end of all, and the exit status. */
 int checks_end(struct checks *checks);
 
-/* The categories. */
+/* The categories of one machine. */
 void check_kernel(struct checks *checks);
 void check_privileges(struct checks *checks);
 void check_identity(struct checks *checks);

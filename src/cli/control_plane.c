@@ -74,6 +74,8 @@ int control_plane_open(const struct control_plane_flags *flags, uint16_t port, i
 
     if (*flags->api_addr && *flags->source)
         return errmsg_set(msg, -EINVAL, "give --api-addr or --source, not both");
+    if (control_plane_is_in_cluster(flags))
+        return control_plane_open_pod(flags, port, timeout_ns, msg, ret_ask);
     if (*flags->api_addr) {
         address = flags->api_addr;
     } else if (*flags->source) {

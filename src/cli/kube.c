@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/duration.h"
 #include "base/limits.h"
@@ -49,6 +50,17 @@ static int read_access(const struct kube_flags *flags, struct kube *kube, struct
     return errmsg_set(msg, -ENOENT, "%s: there is no such file: name the cluster by --kubeconfig or KUBECONFIG", files);
 }
 
+bool kube_is_configured(const struct kube_flags *flags)
+{
+    const char *files = getenv("KUBECONFIG"), *home = getenv("HOME");
+    char own[4096];
+
+    if (*flags->kubeconfig || *flags->context || (files && *files))
+        return true;
+    snprintf(own, sizeof(own), "%s/.kube/config", home ? home : "");
+    return access(own, F_OK) == 0 || (getenv("KUBERNETES_SERVICE_HOST") && access(KUBE_POD_DIRECTORY "/token", F_OK) == 0);
+}
+
 int kube_open(const struct kube_flags *flags, int64_t timeout_ns, struct errmsg *msg, struct kube **ret_kube)
 {
     struct kube *kube = calloc(1, sizeof(*kube));
@@ -92,6 +104,11 @@ void kube_close(struct kube *kube)
     kube_access_release(&kube->access);
     buffer_release(&kube->body);
     free(kube);
+}
+
+const struct kube_access *kube_access(const struct kube *kube)
+{
+    return &kube->access;
 }
 
 struct slice kube_server(const struct kube *kube)

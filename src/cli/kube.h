@@ -20,6 +20,7 @@
 #include "base/errmsg.h"
 #include "base/slice.h"
 #include "cli/kube_flags.h"
+#include "kube/access.h"
 
 struct kube;
 
@@ -28,6 +29,8 @@ int kube_open(const struct kube_flags *flags, int64_t timeout_ns, struct errmsg 
 /* NULL is allowed. */
 void kube_close(struct kube *kube);
 
+/* For a connection of one's own (cli/forward.h). */
+const struct kube_access *kube_access(const struct kube *kube);
 /* "https://10.96.0.1:443", for people. */
 struct slice kube_server(const struct kube *kube);
 /* The namespace of the context, "default" where it names none. */

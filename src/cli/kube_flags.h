@@ -17,3 +17,6 @@ struct kube_flags {
     {"as", 0, FLAG_TEXT, offsetof(type, member.as), .value = "USER", .help = "Act for this user"},                     \
     {"as-group", 0, FLAG_LIST, offsetof(type, member.as_groups), .value = "GROUP",                                     \
      .help = "Act for this group too (with --as; may be given several times)"}
+
+/* There is something to read, or we are in a pod. What is named by a flag or variable counts as there. */
+bool kube_is_configured(const struct kube_flags *flags);

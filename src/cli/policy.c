@@ -21,10 +21,10 @@ static const struct flag flags[] = {
     {"output", 'o', FLAG_CHOICE, offsetof(struct options, output), "yaml", "yaml|json", .help = "Output format"},
     {"token", 0, FLAG_TEXT, offsetof(struct options, token), "default:diagnostics", .value = "TEXT",
      .help = "The workload that asks, as NAMESPACE:POD; routes of its namespace count"},
-    CONTROL_PLANE_FLAGS(struct options, control, "The policy service (default 127.0.0.1:8090)"),
+    CONTROL_PLANE_FLAGS(struct options, control, "The policy service (default in the cluster, or 127.0.0.1:8090)"),
     {"wait", 'w', FLAG_DURATION, offsetof(struct options, wait_ns), "5s", .value = "DURATION",
      .help = "How long to wait for an answer"},
-    {"destination-pod", 0, FLAG_LATER},
+    DESTINATION_POD_FLAG(struct options, control),
 };
 
 enum subject { SUBJECT_NONE, SUBJECT_SERVICE, SUBJECT_POD, SUBJECT_EXTERNAL };

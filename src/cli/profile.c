@@ -16,12 +16,12 @@ struct options {
 };
 
 static const struct flag flags[] = {
-    CONTROL_PLANE_FLAGS(struct options, control, "The destination service (default 127.0.0.1:8086)"),
+    CONTROL_PLANE_FLAGS(struct options, control, "The destination service (default in the cluster, or 127.0.0.1:8086)"),
     {"token", 0, FLAG_TEXT, offsetof(struct options, token), .value = "TEXT",
      .help = "The context token to use when making the request to the destination service"},
     {"wait", 'w', FLAG_DURATION, offsetof(struct options, wait_ns), "5s", .value = "DURATION",
      .help = "How long to wait for an answer"},
-    {"destination-pod", 0, FLAG_LATER},
+    DESTINATION_POD_FLAG(struct options, control),
 };
 
 struct answer {

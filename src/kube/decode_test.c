@@ -738,7 +738,7 @@ static void values(void **state)
 
     for (size_t i = 0; i < sizeof(quantities) / sizeof(quantities[0]); i++) {
         value = -1;
-        assert_int_equal(quantity_parse(slice_str(quantities[i].text), &value) == 0, quantities[i].milli >= 0);
+        assert_int_equal(quantity_milli(slice_str(quantities[i].text), &value) == 0, quantities[i].milli >= 0);
         assert_true(value == quantities[i].milli);
     }
     for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {

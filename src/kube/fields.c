@@ -261,7 +261,7 @@ static void decode_parsed(struct decoder *decoder, const struct path *path, enum
         break;
     case FIELD_QUANTITY:
         what = "a quantity like 1, \"500m\" or \"2k\"";
-        r = quantity_parse(node->text, at);
+        r = quantity_milli(node->text, at);
         break;
     case FIELD_IP:
         what = "an IP address like \"10.0.0.1\" or \"fd00::1\"";

@@ -96,7 +96,7 @@ enum { FOUND_TEXT_MAX = 96 };
 char *yaml_describe(const struct yaml_node *node, char out[FOUND_TEXT_MAX]);
 
 /* ---- values; 0 or -EINVAL ---- */
-int quantity_parse(struct slice text, int64_t *ret_milli);
+int quantity_milli(struct slice text, int64_t *ret_milli);
 int time_parse(struct slice text, int64_t *ret_ns);
 int port_range_parse(struct slice text, struct kube_port_range *ret_range);
 

@@ -36,7 +36,7 @@ static size_t digits_at(struct slice text, size_t at)
     return end - at;
 }
 
-int quantity_parse(struct slice text, int64_t *ret_milli)
+int quantity_milli(struct slice text, int64_t *ret_milli)
 {
     size_t whole = digits_at(text, 0), part = 0, end = whole;
     uint64_t value = 0;

@@ -102,10 +102,10 @@ def test_control_plane_and_proxy_rows(check, admin):
     pages = {"/ready": (200, "ready"), "/metrics": (200, 'x_build_info{version="0.1.0"} 1\n'
                                                     f"control_identity_cert_expiration_timestamp_seconds {time.time() + 9999}\n")}
     good = admin(pages)
-    _, rows = check("--proxy", good, control=good)
+    _, rows = check("--proxy-addr", good, control=good)
     assert {rows[name][0] for name in rows if good in name} == {"success"}
     bad = admin({"/ready": (503, "no certificate yet\n"), "/metrics": (200, 'x_build_info{version="0.0.9"} 1\n')})
-    status, rows = check("--proxy", bad, control=bad)
+    status, rows = check("--proxy-addr", bad, control=bad)
     assert status == 1
     assert rows[f"the proxy is ready ({bad})"] == ("error", f"{bad}: /ready answers 503: no certificate yet")
     assert rows[f"the control plane is ready ({bad})"][0] == "error"
@@ -127,14 +127,14 @@ def test_certificate_of_a_proxy(check, admin, expires, renewed, result, clock):
             text = value if isinstance(value, str) else f"{now + value:.3f}"
             lines.append(f"control_identity_cert_{name}_timestamp_seconds {text}\n")
     address = admin({"/ready": (200, "ready"), "/metrics": (200, "".join(lines))})
-    status, rows = check("--proxy", address)
+    status, rows = check("--proxy-addr", address)
     found = mark(rows, "the proxy has a valid certificate")
     assert found[0] == result and (result == "success" or address in found[1])
     if clock:
         assert mark(rows, "the proxy's clock is not ahead")[0] == clock
     else:
         assert not any(name.startswith("the proxy's clock") for name in rows)
-    _, rows = check("--proxy", NOWHERE)
+    _, rows = check("--proxy-addr", NOWHERE)
     assert mark(rows, "the proxy has a valid certificate") == ("error", f"{NOWHERE}: cannot connect: Connection refused")
 
 

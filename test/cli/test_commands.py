@@ -45,10 +45,10 @@ def test_help_everywhere(linkerd, command):
     (["--kubeconfig=nowhere", "uninstall"], 1, "linkerd: uninstall: there is no kubeconfig file nowhere\n"),
     (["-L", "a/b", "prune"], 1, 'linkerd: prune: --linkerd-namespace: "a/b" is no namespace: expected at most 63 lower-case letters, digits and dashes\n'),
     (["upgrade", "--kubeconfig", "nowhere"], 1, "linkerd: upgrade: there is no kubeconfig file nowhere\n"),
-    (["--as", "x", "version"], 1, "linkerd: version: unknown flag: --as; see linkerd version --help\n"),
+    (["--as", "x", "token", "key"], 1, "linkerd: token key: unknown flag: --as; see linkerd token key --help\n"),
     (["alpha", "-"], 2, "linkerd: alpha is not available yet\n"),
     (["viz", "tap"], 2, "linkerd: viz is not available yet\n"),
-    (["check", "--pre"], 2, "linkerd: --pre is not available yet\n"),
+    (["diagnostics", "proxy-metrics", "--obfuscate", "x"], 2, "linkerd: --obfuscate is not available yet\n"),
 ])
 def test_wrong_lines(linkerd, words, status, error):
     done = linkerd(*words)

@@ -206,7 +206,6 @@ def test_policy_errors(linkerd, policies):
                         (("svc/", "80"), "expected svc/NAME"), (("svc/web",), "an argument is missing: expected RESOURCE PORT")):
         done = linkerd(*ask, *words)
         assert done.returncode == 1 and done.stdout == "" and text in done.stderr, (words, done.stderr)
-    assert linkerd(*ask, "--destination-pod=x", "svc/web", "80").returncode == 2
 
 
 def test_proxy_metrics(linkerd, admin):
