@@ -76,7 +76,7 @@ static void complain(struct install *install, const struct errmsg *msg)
 static void tell_state(struct install *install, enum network_state state)
 {
     if (state == NETWORK_WRITTEN)
-        log_line(&install->log, LOG_INFO, install->placed ? "others had removed the entry of linkerd-cni in %s: it is there again"
+        log_line(&install->log, LOG_INFO, install->placed ? "others have written in %s: the entry of linkerd-cni is in its network again"
                                                            : "the entry of linkerd-cni is in the network of %s", install->options.net);
     else if (state == NETWORK_WAITS && install->state != NETWORK_WAITS)
         log_line(&install->log, LOG_WARN, "others remove the entry of linkerd-cni in %s again and again; it comes back more slowly. Look which "
