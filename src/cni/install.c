@@ -352,17 +352,20 @@ static void stop_loop(struct install *install)
     loop_release(&install->loop);
 }
 
+/* The loop starts first, since from then on no signal is lost: being told to end means to take everything back. */
 static int run(struct install *install)
 {
     struct errmsg msg = {""};
 
-    sweep(install);
-    if (!install->options.stay)
+    if (!install->options.stay) {
+        sweep(install);
         return apply(install) < 0 || install->state == NETWORK_NONE;
+    }
     if (start_loop(install, &msg) < 0) {
         log_line(&install->log, LOG_ERROR, "%s", msg.text);
         return 1;
     }
+    sweep(install);
     timer_set(&install->loop, &install->timer, install->loop.now_ns);
     loop_run(&install->loop);
     stop_loop(install);
