@@ -16,7 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROXY_USER, INIT_USER, CONTROLLER_USER = 2102, 65534, 2103
 FIREWALL = ("net_raw", "net_admin")
 EXTENSIONS = ("libxt_*.so", "libipt_*.so", "libip6t_*.so")  # iptables-legacy-save fails on a rule whose extension is not there
-PROGRAMS = {"linkerd-proxy": "src/proxy", "linkerd-controller": "src/control", "linkerd-init": "src/init"}
+PROGRAMS = {"linkerd-proxy": "src/proxy", "linkerd-controller": "src/control", "linkerd-init": "src/init", "linkerd-cni": "src/cni"}
 
 
 class Missing(Exception):
@@ -132,6 +132,15 @@ def controller(name, source):
     return image
 
 
+def cni_plugin(name, source):
+    """The plugin, which the runtime of the node runs, and its installer, which writes into directories of root's: one program."""
+    image = Image(name, entrypoint=["/usr/bin/linkerd2-cni-install"])
+    image.file("/opt/cni/bin/linkerd-cni", source.ours("linkerd-cni"), mode=0o755)
+    image.link("/usr/bin/linkerd2-cni-install", "../../opt/cni/bin/linkerd-cni")
+    image.file("/LICENSE", ROOT / "LICENSE")
+    return image
+
+
 def debug(name, source):
     """tshark of Debian, which runs as root and looks at all devices of the pod."""
     image = Image(name, entrypoint=["tshark", "-i", "any"], env={"PATH": "/usr/bin:/bin"})
@@ -149,4 +158,4 @@ def debug(name, source):
     return image
 
 
-IMAGES = {"proxy": proxy, "proxy-init": proxy_init, "controller": controller, "debug": debug}
+IMAGES = {"proxy": proxy, "proxy-init": proxy_init, "controller": controller, "cni-plugin": cni_plugin, "debug": debug}

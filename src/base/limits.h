@@ -91,6 +91,9 @@ enum {
 
     /* The CNI plugin */
     LIMIT_CNI_CONFIG = 1024 * 1024,          /* bytes of one network configuration */
+    LIMIT_CNI_PLUGINS = 64,                  /* entries of one network's list of plugins */
+    LIMIT_CNI_FILES = 256,                   /* network configurations of one node */
+    LIMIT_CNI_PROGRAM = 64 * 1024 * 1024,    /* bytes of the plugin as it is copied to the node */
 
     /* Configuration files */
     LIMIT_YAML_FILE = 16 * 1024 * 1024,

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cni/install.h"
 #include "cni/plugin.h"
 
 /* Descriptors 0 to 2 exist, so that nothing that is opened later can be mistaken for them. */
@@ -19,6 +20,20 @@ static void keep_standard_descriptors(void)
         close(fd);
 }
 
+static const struct {
+    const char *name; /* the last part of the path that it is called by */
+    int (*run)(int argc, char *argv[]);
+} programs[] = {
+    {"linkerd2-cni-install", install_main},
+};
+
+static const char *name_of(const char *path)
+{
+    const char *slash = path ? strrchr(path, '/') : NULL;
+
+    return slash ? slash + 1 : path ? path : "";
+}
+
 int main(int argc, char *argv[])
 {
     keep_standard_descriptors();
@@ -27,5 +42,8 @@ int main(int argc, char *argv[])
         puts("linkerd-cni " CLINKERD_VERSION);
         return 0;
     }
+    for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++)
+        if (strcmp(name_of(argv[0]), programs[i].name) == 0)
+            return programs[i].run(argc, argv);
     return plugin_main();
 }

@@ -14,7 +14,7 @@ from images.container import capability_of, read
 
 ROWS = [row for row in csv.reader(pathlib.Path(__file__).with_name("layout.tsv").open(), delimiter="\t") if not row[0].startswith("#")]
 MIB = 1 << 20
-SIZES = {"proxy": 15 * MIB, "controller": 10 * MIB}  # unpacked, at most
+SIZES = {"proxy": 15 * MIB, "controller": 10 * MIB, "cni-plugin": 10 * MIB}  # unpacked, at most
 BITS = {"net_admin": 12, "net_raw": 13}
 VERSION = re.search(r"version: '([^']+)'", (ROOT / "meson.build").read_text())[1]
 
@@ -43,7 +43,8 @@ def test_path(images, name, path, capabilities, releases):
 
 @pytest.mark.parametrize("name, user, entrypoint", [
     ("proxy", "65534", ["/usr/lib/linkerd/linkerd2-proxy-identity"]), ("proxy-init", "65534", ["/usr/local/bin/proxy-init"]),
-    ("controller", "2103", ["/controller"]), ("debug", None, ["tshark", "-i", "any"])])
+    ("controller", "2103", ["/controller"]), ("cni-plugin", None, ["/usr/bin/linkerd2-cni-install"]),
+    ("debug", None, ["tshark", "-i", "any"])])
 def test_defaults(images, name, user, entrypoint):
     descriptor, config, _ = read(images[name])
     assert descriptor["annotations"]["io.containerd.image.name"] == f"localhost/clinkerd/{name}:{VERSION}"
@@ -69,7 +70,7 @@ def test_version_and_lock(images):
 
 def test_our_programs_stand_alone(images, tmp_path):
     for name, path in (("proxy", "/usr/lib/linkerd/linkerd2-proxy"), ("proxy", "/usr/lib/linkerd/linkerd2-network-validator"),
-                       ("controller", "/controller")):
+                       ("controller", "/controller"), ("cni-plugin", "/opt/cni/bin/linkerd-cni")):
         _, _, layer = read(images[name])
         file = tmp_path / "program"
         file.write_bytes(layer.extractfile(resolve(layer, path)).read())
