@@ -531,7 +531,7 @@ static void finish(struct reader *reader)
 {
     struct settings *settings = reader->settings;
 
-    settings->cluster = !settings->options.source.len && settings->components != COMPONENT_SP_VALIDATOR &&
+    settings->cluster = !settings->options.source.len && (settings->components != COMPONENT_SP_VALIDATOR || settings->make_certificate) &&
                         (settings->components != COMPONENT_IDENTITY || !settings->token_key);
     finish_addrs(reader);
     finish_issuer(settings);
