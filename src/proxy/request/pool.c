@@ -489,6 +489,16 @@ static int open_http2(struct pool *pool, struct arena *arena, const struct http_
     return -EAGAIN;
 }
 
+/*
+ * One was served. Perhaps more became idle before the first of those who wait ran; or who has just come has taken what was dialled
+ * for one of them, and nobody dials for him.
+ */
+static void look_after_waiters(struct pool *pool)
+{
+    if (!list_empty(&pool->idle) || (!pool->http2 && pool->waiter_count > pool->connecting_count))
+        wake_waiter(pool);
+}
+
 int pool_open(struct pool *pool, struct pool_waiter *waiter, struct task *task, struct arena *arena,
               const struct http_stream_events *events, void *owner, struct http_stream **ret_stream)
 {
@@ -503,8 +513,7 @@ int pool_open(struct pool *pool, struct pool_waiter *waiter, struct task *task, 
     r = (pool->http2 ? open_http2 : open_http1)(pool, arena, events, owner, ret_stream);
     if (r != -EAGAIN) {
         stop_waiting(pool, waiter);
-        if (!list_empty(&pool->idle))
-            wake_waiter(pool); /* more than one became idle before the first of those who wait ran */
+        look_after_waiters(pool);
         return r;
     }
     if (pool->removed) {
