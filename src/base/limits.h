@@ -128,6 +128,7 @@ enum {
     /* Injection */
     LIMIT_INJECT_WARNINGS = 20,          /* about one workload; what is beyond them is only counted */
     LIMIT_INJECT_WARNING = 256,          /* bytes of one; an API server cuts longer ones */
+    LIMIT_INJECTOR_OWNERS = 256,         /* Deployments whose uid the injector remembers, for Events */
     LIMIT_INJECT_TEXT = 1024,            /* bytes of an annotation that becomes an argument or a variable */
     LIMIT_INJECT_ENV = 64,               /* variables that annotations add to a proxy */
     LIMIT_INJECT_PORTS = 256,            /* ports and ranges in one annotation, and ports of a pod */

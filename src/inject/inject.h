@@ -77,3 +77,5 @@ struct pod_owner {
     struct slice name;
 };
 struct pod_owner pod_owner(const json_t *pod);
+/* That reference itself, with apiVersion and uid; NULL when there is none. */
+const json_t *pod_controller(const json_t *pod);

@@ -3,12 +3,12 @@
 
 #include <string.h>
 
-static const json_t *controller_of(const json_t *meta)
+const json_t *pod_controller(const json_t *pod)
 {
     json_t *reference;
     size_t i;
 
-    json_array_foreach (member_array(meta, "ownerReferences"), i, reference)
+    json_array_foreach (member_array(member_object(pod, "metadata"), "ownerReferences"), i, reference)
         if (json_is_true(json_object_get(reference, "controller")))
             return reference;
     return NULL;
@@ -26,7 +26,7 @@ static struct slice deployment_name(const json_t *meta, struct slice name)
 
 struct pod_owner pod_owner(const json_t *pod)
 {
-    const json_t *meta = member_object(pod, "metadata"), *reference = controller_of(meta);
+    const json_t *meta = member_object(pod, "metadata"), *reference = pod_controller(pod);
     struct pod_owner owner = {member_text(reference, "kind"), slice_str(member_text(reference, "name"))};
     struct slice deployment = deployment_name(meta, owner.name);
 

@@ -177,3 +177,39 @@ def test_replicas_agree(api, replica):
                                                             "--show-managed-fields"))["metadata"]["managedFields"]
                if "f:caBundle" in json.dumps(f)]
     assert manager == ["linkerd-proxy-injector"]
+
+
+def owned(name, annotations, owner, **labels):
+    thing = pod(name, annotations)
+    thing["metadata"].update(labels=labels, ownerReferences=[{"controller": True, "uid": "5d5bfe4b-3bb3-4b65-a3a3-000000000001", **owner}])
+    return thing
+
+
+def test_events_on_the_owner(api, replica):
+    """Of a Deployment with its uid, though the pod only knows its ReplicaSet; nothing of pods that nobody asked to inject."""
+    def events():
+        found = json.loads(api.kubectl("get", "events", "-n", "default", "-o", "json"))["items"]
+        return {(event["involvedObject"]["kind"], event["involvedObject"]["name"], event["type"], event["reason"]): event for event in found}
+
+    replica().start().ready()
+    api.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "default"}, "spec": {
+        "selector": {"matchLabels": {"app": "web"}}, "template": {
+            "metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "app", "image": "app"}]}}}})
+    uid = get(api, "deployment", "web")["metadata"]["uid"]
+    replicas = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-6d4cf56db6"}
+    enabled = {"linkerd.io/inject": "enabled"}
+    try:
+        for name, annotations in (("one", enabled), ("two", {**enabled, "config.linkerd.io/admin-port": "none"}), ("three", {})):
+            made, said = create(api, owned(name, annotations, replicas, **{"pod-template-hash": "6d4cf56db6"}))
+            assert made, said
+        made, said = create(api, owned("four", enabled, {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "agent"}))
+        assert made, said
+        wanted = {("Deployment", "web", "Normal", "Injected"), ("Deployment", "web", "Warning", "AnnotationIgnored"),
+                  ("DaemonSet", "agent", "Normal", "Injected")}
+        until(lambda: wanted <= set(events()), lambda: str(events().keys()), LONG)
+        found = events()
+        assert set(found) == wanted
+        assert found["Deployment", "web", "Normal", "Injected"]["involvedObject"]["uid"] == uid
+        assert "config.linkerd.io/admin-port" in found["Deployment", "web", "Warning", "AnnotationIgnored"]["message"]
+    finally:
+        api.kubectl("delete", "deployment/web", "-n", "default")

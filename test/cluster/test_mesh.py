@@ -64,6 +64,15 @@ def mesh(binaries, tmp_path_factory):
         yield mesh
 
 
+def test_checks_find_nothing_wrong(mesh):
+    """No error, no warning, and nothing but the cluster is asked."""
+    for flags in ([], ["--proxy"]):
+        said = mesh.cli("check", "-o", "json", *flags)
+        wrong = [(category["categoryName"], check) for category in json.loads(said)["categories"] for check in category["checks"]
+                 if check["result"] != "success"]
+        assert not wrong and len(said) > 2000, wrong
+
+
 @pytest.fixture
 def load(mesh):
     """Under the shopper's load: what the test does loses no request. Reports of before and after count as well."""
@@ -91,6 +100,33 @@ def test_everything_is_injected_and_mutual_tls(mesh, load):
             lines = [line for line in mesh.metrics(pod).splitlines() if re.match(r'tcp_open_total\{direction="inbound",peer="src"', line)]
             known = [line for line in lines if f'client_id="{SHOPPER}"' in line]
             assert known and all('tls="true"' in line for line in known), (name, lines)
+
+
+def test_the_cli_injects(mesh):
+    """`kubectl get -o yaml | linkerd inject - | kubectl apply -f -`, in a namespace that does not ask for it."""
+    mesh.kubectl("create", "namespace", "plain")
+    mesh.kubectl("create", "deployment", "web", "-n", "plain", "--image=localhost/clinkerd/demo-shop:1", "--", "sleep", "1d")
+    mesh.kubectl("rollout", "status", "-n", "plain", "deploy/web", "--timeout=60s", timeout=70)
+    assert [len(pod["spec"].get("initContainers", [])) for pod in mesh.pods("plain", app="web")] == [0]
+    before = mesh.kubectl("get", "-n", "plain", "deploy", "-o", "yaml")
+    mesh.apply(mesh.cli("inject", "-", input=before))
+    mesh.kubectl("rollout", "status", "-n", "plain", "deploy/web", "--timeout=60s", timeout=70)
+    mesh.cluster.until(lambda: [len(pod["spec"]["initContainers"]) for pod in mesh.pods("plain", app="web")] == [2], "the injected pod")
+    mesh.apply(mesh.cli("uninject", "-", input=mesh.kubectl("get", "-n", "plain", "deploy", "-o", "yaml")))
+    mesh.kubectl("rollout", "status", "-n", "plain", "deploy/web", "--timeout=60s", timeout=70)
+    mesh.cluster.until(lambda: ["initContainers" in pod["spec"] for pod in mesh.pods("plain", app="web")] == [False], "the pod as it was")
+    mesh.kubectl("delete", "namespace", "plain", "--wait=false")
+
+
+@pytest.mark.parametrize("text, word", [
+    ("{apiVersion: policy.linkerd.io/v1beta3, kind: Server, metadata: {name: bad, namespace: shop}, "
+     "spec: {podSelector: {}, port: http, proxyProtocol: HTTP/9}}", "spec.proxyProtocol: expected"),
+    ("{apiVersion: linkerd.io/v1alpha2, kind: ServiceProfile, metadata: {name: web.shop.svc.cluster.local, namespace: shop}, "
+     'spec: {routes: [{name: r, condition: {pathRegex: "("}}]}}', "spec.routes[0].condition.pathRegex:"),
+], ids=["Server", "ServiceProfile"])
+def test_broken_objects_are_refused(mesh, text, word):
+    with pytest.raises(subprocess.SubprocessError, match=re.escape(word)):
+        mesh.apply(text)
 
 
 def test_no_plaintext_on_the_node(mesh, tmp_path):
@@ -154,3 +190,17 @@ def test_jobs_complete(mesh):
                         + mesh.kubectl("logs", "-n", "shop", "-l", f"job-name={name}", "--all-containers", check=False))
         said = mesh.kubectl("logs", "-n", "shop", f"job/{name}", "-c", "main")
         assert "to default.shop.serviceaccount.identity.linkerd.cluster.local" in said
+
+
+def test_uninstall_leaves_nothing(mesh):
+    """Last in this file: refused while pods are injected; then all of it goes, and pods start without a proxy."""
+    with pytest.raises(RuntimeError, match="shop"):
+        mesh.cli("uninstall")
+    mesh.kubectl("delete", "namespace", "shop", timeout=120)
+    manifests = mesh.cli("uninstall")
+    assert manifests.index("WebhookConfiguration") < manifests.index("kind: Deployment")
+    mesh.kubectl("delete", "-f", "-", text=manifests, timeout=180)
+    left = mesh.kubectl("get", "ns,clusterroles,clusterrolebindings,mutatingwebhookconfigurations,validatingwebhookconfigurations,crds", "-o", "name")
+    assert "linkerd" not in left, left
+    mesh.open_shop()
+    assert all("initContainers" not in pod["spec"] for pod in mesh.pods("shop", app="web"))

@@ -45,6 +45,8 @@ static void describe(const struct review *review, const struct inject_answer *an
 
     *outcome = (struct review_outcome){.verdict = answer->verdict, .skips = answer->skips, .annotated_at = answer->annotated_at,
                                        .warnings = json_array_size(answer->warnings)};
+    if (outcome->warnings)
+        errmsg_set(&outcome->warning, 0, "%s", json_string_value(json_array_get(answer->warnings, 0)));
     if (strcmp(review->kind, "Pod") != 0)
         return;
     if (answer->verdict == INJECT_YES)

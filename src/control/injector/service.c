@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/limits.h"
+#include "control/injector/events.h"
 #include "control/injector/meter.h"
 #include "control/injector/namespaces.h"
 #include "control/injector/review.h"
@@ -17,6 +18,7 @@ struct injector_service {
     struct injector_settings settings;
     struct webhook_hook hook;
     struct namespaces *namespaces;
+    struct injector_events *events; /* NULL without an API server */
     struct template_set *templates;
     struct watched_files files;
     struct injector *injector; /* NULL: no usable values yet */
@@ -122,6 +124,7 @@ static void answer(struct injector_service *service, struct webhook_call *call, 
     if (strcmp(call->review.kind, "Pod") == 0 && review_needs_namespace(&call->review)) {
         meter_count(service->controller->shard, service->first_family, &call->review, namespace_annotations, &outcome);
         log_outcome(service, &call->review, &outcome);
+        injector_events_tell(service->events, &call->review, &outcome);
     }
     webhook_reply(call, &body);
 }
@@ -215,6 +218,8 @@ int injector_service_new(struct controller *controller, struct api_client *clien
     r = inject_templates(chart_files, chart_files_count, msg, &service->templates);
     if (r == 0)
         r = namespaces_new(controller, client, &service->namespaces);
+    if (r == 0 && client)
+        r = injector_events_new(controller, client, &service->events);
     if (r == 0)
         r = watched_files_start(&service->files);
     if (r < 0) {
@@ -230,6 +235,7 @@ void injector_service_free(struct injector_service *service)
     if (!service)
         return;
     watched_files_stop(&service->files);
+    injector_events_free(service->events);
     namespaces_free(service->namespaces);
     injector_free(service->injector);
     template_set_free(service->templates);
