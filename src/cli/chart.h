@@ -13,6 +13,7 @@
 
 #define CHART_CONTROL_PLANE "linkerd-control-plane"
 #define CHART_CRDS "linkerd-crds"
+#define CHART_CNI "linkerd2-cni"
 
 /* A file of the charts, .ptr NULL when there is none. */
 struct slice chart_file(const char *chart, const char *name);

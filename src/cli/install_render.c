@@ -13,8 +13,8 @@
 int install_render(const char *chart, const char *namespace_, json_t *values, struct errmsg *msg, struct buffer *ret_problems,
                    struct buffer *ret_text)
 {
-    bool crds = strcmp(chart, CHART_CRDS) == 0;
-    struct chart_release release = {chart, crds ? "linkerd-crds" : "linkerd", namespace_};
+    bool is_control_plane = strcmp(chart, CHART_CONTROL_PLANE) == 0, crds = strcmp(chart, CHART_CRDS) == 0;
+    struct chart_release release = {chart, is_control_plane ? "linkerd" : chart, namespace_};
     json_t *complete = json_deep_copy(values);
     int r = complete ? 0 : errmsg_set(msg, -ENOMEM, "out of memory");
 
@@ -24,7 +24,7 @@ int install_render(const char *chart, const char *namespace_, json_t *values, st
         r = values_put(complete, "installNamespace", json_true());
     if (r == 0)
         r = chart_render(&release, complete, msg, ret_problems, ret_text);
-    if (r == 0 && !crds)
+    if (r == 0 && is_control_plane)
         r = install_overrides(values, namespace_, ret_text);
     json_decref(complete);
     return r;

@@ -9,7 +9,7 @@
 #include "base/errmsg.h"
 
 /*
- * Appends the objects of the chart (CHART_CRDS or CHART_CONTROL_PLANE), as this program makes them, and of the control plane the Secret
+ * Appends the objects of the chart (CHART_CRDS, CHART_CNI or CHART_CONTROL_PLANE), as this program makes them, and of the control plane the Secret
  * that keeps the values. `values` are those of the user, not complete, and stay as they are. -EINVAL with *ret_problems or *msg as chart_render().
  */
 int install_render(const char *chart, const char *namespace_, json_t *values, struct errmsg *msg, struct buffer *ret_problems,

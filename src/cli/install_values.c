@@ -10,6 +10,7 @@
 #include "cli/command.h"
 #include "cli/files.h"
 #include "cli/values.h"
+#include "cli/values_given.h"
 #include "cli/values_old.h"
 
 /* --- flags that are values --- */
@@ -110,20 +111,6 @@ static int text_value(json_t *values, size_t row, const char *text, struct errms
     return values_put(values, texts[row].path, json_string(text));
 }
 
-static int list_value(json_t *values, const char *path, const struct words *words)
-{
-    struct buffer text;
-    int r = 0;
-
-    buffer_init(&text, LIMIT_PEM);
-    for (size_t i = 0; i < words->count; i++)
-        buffer_printf(&text, "%s%s", i ? "," : "", words->items[i]);
-    if (words->count)
-        r = values_put(values, path, json_stringn(text.data ? text.data : "", text.len));
-    buffer_release(&text);
-    return r;
-}
-
 static int values_of_flags(const struct install_flags *flags, json_t *values, struct errmsg *msg)
 {
     int r = 0;
@@ -140,64 +127,22 @@ static int values_of_flags(const struct install_flags *flags, json_t *values, st
     if (r == 0 && flags->external_issuer)
         r = values_put(values, "identity.issuer.scheme", json_string("kubernetes.io/tls"));
     if (r == 0)
-        r = list_value(values, "proxyInit.ignoreInboundPorts", &flags->skip_inbound);
-    return r == 0 ? list_value(values, "proxyInit.ignoreOutboundPorts", &flags->skip_outbound) : r;
+        r = values_put_words(values, "proxyInit.ignoreInboundPorts", &flags->skip_inbound);
+    return r == 0 ? values_put_words(values, "proxyInit.ignoreOutboundPorts", &flags->skip_outbound) : r;
 }
 
 /* --- the user's values: high availability, flags, files, --set; the later over the earlier --- */
 
-static int merge_text(json_t *values, struct slice text, const char *name, struct errmsg *msg)
-{
-    json_t *over = NULL;
-    int r = values_read(text, name, NUMBERS_AS_REALS, msg, &over);
-
-    if (r == 0)
-        r = values_merge(values, over);
-    json_decref(over);
-    return r;
-}
-
-static int merge_file(json_t *values, const char *path, struct errmsg *msg)
-{
-    struct buffer bytes;
-    int r;
-
-    buffer_init(&bytes, LIMIT_PEM);
-    r = file_read(path, msg, &bytes);
-    if (r == 0)
-        r = merge_text(values, buffer_slice(&bytes), path, msg);
-    buffer_release(&bytes);
-    return r;
-}
-
-static int set_all(json_t *values, const char *flag, const struct words *words, enum values_set how, struct errmsg *msg)
-{
-    for (size_t i = 0; i < words->count; i++) {
-        int r = values_set(values, words->items[i], how, msg);
-
-        if (r < 0)
-            return errmsg_prefix(msg, r, "--%s", flag);
-    }
-    return 0;
-}
-
 int install_values_given(const struct install_flags *flags, json_t *values, struct errmsg *msg)
 {
+    const struct values_given given = {&flags->files, &flags->set, &flags->set_string, &flags->set_file};
     int r = 0;
 
     if (flags->ha && !flags->crds)
-        r = merge_text(values, chart_file(CHART_CONTROL_PLANE, "values-ha.yaml"), "values-ha.yaml", msg);
+        r = values_put_text(values, chart_file(CHART_CONTROL_PLANE, "values-ha.yaml"), "values-ha.yaml", msg);
     if (r == 0 && !flags->crds)
         r = values_of_flags(flags, values, msg);
-    for (size_t i = 0; r == 0 && i < flags->files.count; i++)
-        r = merge_file(values, flags->files.items[i], msg);
-    if (r == 0)
-        r = set_all(values, "set", &flags->set, SET_TYPED, msg);
-    if (r == 0)
-        r = set_all(values, "set-string", &flags->set_string, SET_STRING, msg);
-    if (r == 0)
-        r = set_all(values, "set-file", &flags->set_file, SET_FILE, msg);
-    return r;
+    return r == 0 ? values_put_given(values, &given, msg) : r;
 }
 
 /* --- names of Linkerd 2.8 --- */

@@ -43,6 +43,7 @@ static const struct command *const commands[] = {
     &prune_command,
     &uninstall_command,
     &install_sp_command,
+    &install_cni_command,
     &completion_command,
     &inject_command,
     &uninject_command,
@@ -51,7 +52,7 @@ static const struct command *const commands[] = {
 /* What users of Linkerd know and this program does not do yet. */
 static const struct command later[] = {
     LATER("alpha"), LATER("authz"), LATER("dashboard"), LATER("doc"),
-    LATER("edges"), LATER("endpoints"), LATER("ep"), LATER("get"), LATER("install-cni"), LATER("logs"), LATER("mc"), LATER("metrics"), LATER("multicluster"),
+    LATER("edges"), LATER("endpoints"), LATER("ep"), LATER("get"), LATER("logs"), LATER("mc"), LATER("metrics"), LATER("multicluster"),
     LATER("profile"), LATER("routes"), LATER("stat"), LATER("tap"), LATER("top"), 
     LATER("viz"),
 };

@@ -7,7 +7,7 @@ import pytest
 from lib.netns import available
 
 COMMANDS = ["version", "check", "certs", "certs anchor", "certs issuer", "certs show", "token", "token key",
-            "token issue", "token check", "identity", "install", "upgrade", "prune", "uninstall", "install-sp", "completion"]
+            "token issue", "token check", "identity", "install", "upgrade", "prune", "uninstall", "install-sp", "install-cni", "completion"]
 NOWHERE = ["--admin-addr", "127.0.0.1:1"]
 
 

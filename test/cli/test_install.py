@@ -420,13 +420,13 @@ def leaf(values, path):
 
 
 # Our own images and version instead of theirs.
-OWN = {"proxy.image.name", "controllerImage", "debugContainer.image.name", "linkerdVersion"}
+OWN = {"proxy.image.name", "controllerImage", "debugContainer.image.name", "linkerdVersion", "image.name", "image.version"}
 READ_BY_TEMPLATES = "<used by templates; not in values.yaml>"
 
 
 def test_defaults_are_those_of_the_table():
     files = {"linkerd-control-plane": "linkerd-control-plane/values.yaml", "linkerd-control-plane(values-ha)": "linkerd-control-plane/values-ha.yaml",
-             "linkerd-crds": "linkerd-crds/values.yaml"}
+             "linkerd-crds": "linkerd-crds/values.yaml", "linkerd2-cni": "linkerd2-cni/values.yaml"}
     values = {chart: yaml.safe_load((CHART / file).read_text()) for chart, file in files.items()}
     wrong = []
     for chart, path, default in rows("values.tsv"):
@@ -446,7 +446,7 @@ def test_defaults_are_those_of_the_table():
 
 def test_every_value_of_the_table_is_accepted():
     """Those that only templates read are in the schema."""
-    for chart in ("linkerd-control-plane", "linkerd-crds"):
+    for chart in ("linkerd-control-plane", "linkerd-crds", "linkerd2-cni"):
         schema = json.loads((CHART / chart / "values.schema.json").read_text())
         for name, path, default in rows("values.tsv"):
             at = schema
@@ -491,7 +491,7 @@ def test_definitions_serve_the_versions_of_the_table(linkerd):
 
 def test_versions_are_one(linkerd):
     version = linkerd("version", "--client", "--short").stdout.strip()
-    for chart in ("linkerd-crds", "linkerd-control-plane"):
+    for chart in ("linkerd-crds", "linkerd-control-plane", "linkerd2-cni"):
         about = yaml.safe_load((CHART / chart / "Chart.yaml").read_text())
         assert about["version"] == about["appVersion"] == version
     assert yaml.safe_load((CONTROL_PLANE / "values.yaml").read_text())["linkerdVersion"] == version

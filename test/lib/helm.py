@@ -15,6 +15,6 @@ def find():
     return shutil.which("helm", path=done.stdout.strip()) if done.returncode == 0 else None
 
 
-def template(helm, chart, *args, home):
-    return subprocess.run([helm, "template", "linkerd", chart, "-n", "linkerd", "--kube-version", KUBERNETES, *map(str, args)],
+def template(helm, chart, *args, home, namespace="linkerd"):
+    return subprocess.run([helm, "template", "linkerd", chart, "-n", namespace, "--kube-version", KUBERNETES, *map(str, args)],
                           capture_output=True, text=True, timeout=60, env={**os.environ, "HOME": str(home)})

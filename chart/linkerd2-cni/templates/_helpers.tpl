@@ -1,0 +1,78 @@
+{{- define "linkerd.cni.metadata" -}}
+name: linkerd-cni
+{{- if ne .scope "cluster" }}
+namespace: {{ .root.Release.Namespace }}
+{{- end }}
+annotations:
+  {{- include "linkerd.cni.annotations" .root | nindent 2 }}
+labels:
+  {{- include "linkerd.cni.labels" .root | nindent 2 }}
+{{- end }}
+
+{{- define "linkerd.cni.annotations" -}}
+linkerd.io/created-by: {{ .Values.cliVersion | default (printf "linkerd/helm %s" .Chart.AppVersion) }}
+{{- end }}
+
+{{/* By linkerd.io/cni-resource the injector's webhook knows that these pods are not for it. */}}
+{{- define "linkerd.cni.labels" -}}
+linkerd.io/cni-resource: "true"
+app.kubernetes.io/part-of: Linkerd
+helm.sh/chart: {{ .Chart.Name }}-{{ replace "+" "_" .Chart.Version }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "linkerd.cni.image" -}}
+{{- if .Values.image.digest }}{{ .Values.image.name }}@{{ .Values.image.digest }}{{ else }}{{ .Values.image.name }}:{{ .Values.image.version | default .Chart.AppVersion }}{{ end }}
+{{- end }}
+
+{{/* A list as JSON of texts: "25,80-90" is ["25","80-90"]. */}}
+{{- define "linkerd.cni.ports" -}}
+{{- if . }}{{ splitList "," . | toJson }}{{ else }}[]{{ end }}
+{{- end }}
+
+{{- define "linkerd.cni.resources" -}}
+{{- $limits := dict }}
+{{- $requests := dict }}
+{{- range $name, $of := . }}
+{{- if $of.limit }}{{ $limits = merge $limits (dict $name (toString $of.limit)) }}{{ end }}
+{{- if $of.request }}{{ $requests = merge $requests (dict $name (toString $of.request)) }}{{ end }}
+{{- end }}
+{{- if or $limits $requests }}
+resources:
+  {{- with $limits }}
+  limits:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $requests }}
+  requests:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The entry of the node's network; the installer puts its kubeconfig in. */}}
+{{- define "linkerd.cni.entry" -}}
+{{- $inbound := printf "%d,%d" (int .Values.proxyControlPort) (int .Values.proxyAdminPort) }}
+{{- if .Values.ignoreInboundPorts }}{{ $inbound = printf "%s,%s" $inbound .Values.ignoreInboundPorts }}{{ end -}}
+{
+  "name": "linkerd-cni",
+  "type": "linkerd-cni",
+  "log_level": {{ .Values.logLevel | toJson }},
+  "kubernetes": {"kubeconfig": "__KUBECONFIG_FILEPATH__"},
+  "linkerd": {
+    "incoming-proxy-port": {{ .Values.inboundProxyPort | int }},
+    "outgoing-proxy-port": {{ .Values.outboundProxyPort | int }},
+    "proxy-uid": {{ .Values.proxyUID | int }},
+    "proxy-gid": {{ .Values.proxyGID | int }},
+    "ports-to-redirect": {{ include "linkerd.cni.ports" .Values.portsToRedirect }},
+    "inbound-ports-to-ignore": {{ include "linkerd.cni.ports" $inbound }},
+    "outbound-ports-to-ignore": {{ include "linkerd.cni.ports" .Values.ignoreOutboundPorts }},
+    "simulate": false,
+    "use-wait-flag": {{ .Values.useWaitFlag }},
+    "iptables-mode": {{ .Values.iptablesMode | toJson }},
+    "ipv6": {{ not .Values.disableIPv6 }}
+  }
+}
+{{- end }}
