@@ -53,8 +53,7 @@ static const struct command *const commands[] = {
 static const struct command later[] = {
     LATER("alpha"), LATER("authz"), LATER("dashboard"), LATER("doc"),
     LATER("edges"), LATER("endpoints"), LATER("ep"), LATER("get"), LATER("logs"), LATER("mc"), LATER("metrics"), LATER("multicluster"),
-    LATER("profile"), LATER("routes"), LATER("stat"), LATER("tap"), LATER("top"), 
-    LATER("viz"),
+    LATER("profile"), LATER("routes"), LATER("stat"), LATER("tap"), LATER("top"), LATER("viz"),
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]), COMMANDS_LATER = sizeof(later) / sizeof(later[0]), HELP_MAX = 65536 };

@@ -45,9 +45,9 @@ static json_t *put(json_t *copy, const char *step, bool last, json_t *value)
 {
     int r = -1;
 
-    if (copy && value && json_is_object(copy))
+    if (value && json_is_object(copy))
         r = json_object_set_nocheck(copy, step, value);
-    else if (copy && value && json_is_array(copy))
+    else if (value && json_is_array(copy))
         r = last ? json_array_insert(copy, index_of(copy, step), value) : json_array_set(copy, index_of(copy, step), value);
     json_decref(value);
     if (r == 0)

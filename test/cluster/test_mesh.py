@@ -137,8 +137,8 @@ def test_no_plaintext_on_the_node(mesh, tmp_path):
     dump.wait_line("listening on")
     for _ in range(10):
         assert "hello" in mesh.shopper("curl", "-sS", "http://web.shop.svc.cluster.local/?said-inside")
-    mesh.cluster.inside(["curl", "-sS", f"http://{pod['status']['podIP']}:8080/?said-outside"])
-    mesh.cluster.until(lambda: b"said-outside" in capture.read_bytes(), "the capture")
+    outside = ["curl", "-sS", f"http://{pod['status']['podIP']}:8080/?said-outside"]
+    mesh.cluster.until(lambda: mesh.cluster.inside(outside) and b"said-outside" in capture.read_bytes(), "the capture")
     mesh.cluster.programs.all.remove(dump)
     dump.stop()
     assert b"said-inside" not in capture.read_bytes()
@@ -179,9 +179,9 @@ def test_the_control_plane_is_killed_and_restarted(mesh, load):
 def test_jobs_complete(mesh):
     """With a native sidecar, which ends with the pod, and without: /shutdown ends the proxy."""
     ask = "curl -sS --fail --retry 30 --retry-connrefused --retry-delay 1 http://web.shop.svc.cluster.local/"
+    ordinary = {"config.linkerd.io/proxy-enable-native-sidecar": "false", "config.linkerd.io/proxy-admin-shutdown": "enabled"}
     for name, annotations, command in (
-            ("native", {}, ask),
-            ("ordinary", {"config.linkerd.io/proxy-enable-native-sidecar": "false"}, f"{ask}; s=$?; curl -sS -X POST http://127.0.0.1:4191/shutdown; exit $s")):
+            ("native", {}, ask), ("ordinary", ordinary, f"{ask}; s=$?; curl -sS -X POST http://127.0.0.1:4191/shutdown; exit $s")):
         mesh.apply(JOB.format(name=name, annotations=json.dumps(annotations), command=json.dumps(command)))
         try:
             mesh.kubectl("wait", "-n", "shop", "--for=condition=complete", f"job/{name}", "--timeout=120s", timeout=130)
