@@ -193,10 +193,10 @@ static void tell(struct injector_events *events, const struct review *review, co
         tell_other(events, review, told);
 }
 
-/* NULL: nobody needs to know. */
+/* NULL: nobody needs to know; nor that a pod has its proxy when it is reviewed again in the same request. */
 static const char *reason_of(const struct review_outcome *outcome)
 {
-    static const unsigned not_asked = 1U << SKIP_NOT_ENABLED | 1U << SKIP_DISABLED;
+    static const unsigned quiet = 1U << SKIP_NOT_ENABLED | 1U << SKIP_DISABLED | 1U << SKIP_SIDECAR;
 
     switch (outcome->verdict) {
     case INJECT_YES:
@@ -204,7 +204,7 @@ static const char *reason_of(const struct review_outcome *outcome)
     case INJECT_REFUSED:
         return "InjectionRefused";
     default:
-        return outcome->skips & ~not_asked && !(outcome->skips & not_asked) ? "InjectionSkipped" : NULL;
+        return outcome->skips && !(outcome->skips & quiet) ? "InjectionSkipped" : NULL;
     }
 }
 
