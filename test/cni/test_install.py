@@ -110,6 +110,7 @@ def test_installs_follows_and_leaves_nothing(host, name, text):
     assert refused.returncode == 1 and "not ready" in refused.stderr
 
 
+@pytest.mark.slow
 def test_others_rewrite(host):
     """In place and by renaming; the entry comes back. A fight slows down, and ends with the files as the others want them."""
     name = host.net / "10-net.conflist"
@@ -146,6 +147,7 @@ def test_killed_and_started_again(host):
     assert status == 0 and host.snapshot() == before
 
 
+@pytest.mark.slow
 def test_entry_that_cannot_be_removed_keeps_the_plugin(host):
     """No pod could be started if the plugin went and the list still named it."""
     name = host.net / "10-net.conflist"

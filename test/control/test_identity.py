@@ -95,7 +95,7 @@ def test_the_issuer_is_renewed(control, scheme, tmp_path):
     assert control.http("/ready")[0] == 200
 
 
-@pytest.mark.parametrize("scheme", ["kubernetes.io/tls", "linkerd.io/tls"])
+@pytest.mark.parametrize("scheme", ["kubernetes.io/tls", pytest.param("linkerd.io/tls", marks=pytest.mark.slow)])
 def test_a_mounted_secret(control, scheme, tmp_path):
     """As a kubelet mounts and updates one: names are links into a folder behind `..data`, which changes by one rename."""
     issuer = Issuer(tmp_path / "first", scheme)
@@ -221,6 +221,7 @@ def test_issuers_that_cannot_be_used(control, wait_for, spoil, reason, at_start)
     wait_for(lambda: metric(control, "issuer_cert_ttl_seconds") > 364 * 86400)
 
 
+@pytest.mark.slow
 def test_a_broken_bundle_file(control, wait_for):
     control.start()
     stream = Stream(control.bundle().Watch(messages()["trust_bundle"].WatchBundle()))

@@ -117,6 +117,7 @@ def test_garbage_and_silence_keep_nobody_out(injector):
         one.close()
 
 
+@pytest.mark.slow
 def test_certificates_change_under_requests(injector):
     """Those who are connected go on; new ones see the new certificate; a pair that is none changes nothing."""
     injector.start()
@@ -163,6 +164,7 @@ def test_ready_when_there_is_a_certificate(injector):
     still_answers(injector)
 
 
+@pytest.mark.slow
 def test_values_and_anchors_are_followed(injector, binaries):
     injector.start()
     values, anchor = installed(binaries, "--set", "proxy.logLevel=trace")

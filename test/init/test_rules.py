@@ -368,6 +368,7 @@ def test_other_mode_when_missing(network, binaries, tmp_path):
     assert ours(host, "nft", 4) and ours(host, "nft", 6)
 
 
+@pytest.mark.slow
 def test_lock_busy(network, init, tmp_path):
     """Legacy iptables takes a lock: waited for, bounded, and named."""
     host = network.host()

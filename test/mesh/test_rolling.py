@@ -134,7 +134,7 @@ def shop(network, pod, binaries, programs):
     shop.mesh.folder.cleanup()
 
 
-@pytest.mark.parametrize("order", ["withdrawn first", "told first"])
+@pytest.mark.parametrize("order", ["withdrawn first", pytest.param("told first", marks=pytest.mark.slow)])
 def test_every_replica_is_replaced(shop, order):
     """In either order: the proxy may hear of its end before the callers hear of it."""
     replicas = [shop.replica(), shop.replica()]

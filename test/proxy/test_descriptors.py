@@ -57,6 +57,7 @@ def test_crowd(road):  # noqa: F811
     assert len(road.control.asked) >= asked and road.proxied.proxy.running()
 
 
+@pytest.mark.slow
 def test_control_plane_in_a_crowd(road):  # noqa: F811
     """Each that was accepted asks for a connection onwards; what was never asked about is found, by those who wait behind."""
     road.go()

@@ -377,7 +377,7 @@ def sanitized(pid):
         return "asan" in file.read()
 
 
-@pytest.mark.parametrize("reads", [True, False], ids=["read", "unread"])
+@pytest.mark.parametrize("reads", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["read", "unread"])
 def test_http2_floods(road, folder, reads):  # noqa: F811
     """Each ends its own connection, whether what it is answered is read or not; memory stays bounded."""
     (folder / "index.html").write_text("fine\n")

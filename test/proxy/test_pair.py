@@ -80,6 +80,7 @@ def test_many_requests_on_one_connection(pair, folder):
     assert 'tcp_open_total{direction="outbound",peer="dst"' in pair.client.metrics()
 
 
+@pytest.mark.slow
 def test_the_connection_between_proxies_outlives_pauses(pair, folder):
     """It ends when it was idle for a while, not a while after it once was idle."""
     pair.service()
@@ -90,6 +91,7 @@ def test_the_connection_between_proxies_outlives_pauses(pair, folder):
     assert int(opened[1]) <= 2, "connections come and go while there are requests"  # a second: this machine stood still
 
 
+@pytest.mark.slow
 def test_an_endpoint_whose_application_is_gone_is_left_alone(pair, pod, folder):
     """Its proxy answers still, and fast; what it says about its application counts as a refused connection."""
     other, name = pod("other"), "web.default.svc.cluster.local:80"
