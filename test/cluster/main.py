@@ -13,8 +13,9 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[0] = str(HERE.parent)  # in place of the folder of this file: its modules are cluster.NAME
 
-STATE = pathlib.Path("/run/clinkerd-cluster.json")
-LOG = pathlib.Path("/run/clinkerd-cluster.log")  # what its owner says, mostly when it does not start
+NAME = os.environ.get("CLUSTER", "cluster")  # for several at once
+STATE = pathlib.Path(f"/run/clinkerd-{NAME}.json")
+LOG = pathlib.Path(f"/run/clinkerd-{NAME}.log")  # what its owner says, mostly when it does not start
 
 
 def fail(text):
