@@ -11,6 +11,7 @@
 struct http_admin {
     struct http_listener *listener;
     const struct admin_page *pages;
+    struct tls_context *(*tls)(void *owner);
     void *owner;
 };
 
@@ -119,7 +120,15 @@ static void on_request(void *owner, struct http_exchange *exchange)
 
 /* --- the server --- */
 
-int http_admin_on(struct loop *loop, int fd, const struct admin_page *pages, void *owner, struct http_admin **ret_admin)
+static struct tls_context *context(void *owner)
+{
+    struct http_admin *admin = owner;
+
+    return admin->tls(admin->owner);
+}
+
+int http_admin_on(struct loop *loop, int fd, const struct admin_page *pages, struct tls_context *(*tls)(void *owner), void *owner,
+                  struct http_admin **ret_admin)
 {
     struct http_admin *admin = calloc(1, sizeof(*admin));
     const struct http_listener_options options = {
@@ -130,6 +139,9 @@ int http_admin_on(struct loop *loop, int fd, const struct admin_page *pages, voi
         .head_timeout_ns = 10 * NS_PER_S,
         .body_timeout_ns = 10 * NS_PER_S,
         .idle_timeout_ns = 60 * NS_PER_S,
+        .handshake_timeout_ns = 10 * NS_PER_S,
+        .security = tls ? HTTP_LISTENER_MESH_TLS_OR_PLAIN : HTTP_LISTENER_PLAIN,
+        .context = context,
         .use = DESCRIPTOR_ESSENTIAL,
         .on_request = on_request,
         .owner = admin,
@@ -139,6 +151,7 @@ int http_admin_on(struct loop *loop, int fd, const struct admin_page *pages, voi
     if (!admin)
         return -ENOMEM;
     admin->pages = pages;
+    admin->tls = tls;
     admin->owner = owner;
     r = http_listener_on(loop, fd, &options, &admin->listener);
     if (r < 0) {
@@ -156,7 +169,7 @@ int http_admin_new(struct loop *loop, struct addr addr, const struct admin_page 
 
     if (fd < 0)
         return fd;
-    r = http_admin_on(loop, fd, pages, owner, ret_admin);
+    r = http_admin_on(loop, fd, pages, NULL, owner, ret_admin);
     if (r < 0)
         loop->sys->ops->close(loop->sys, fd, false);
     return r;

@@ -10,6 +10,7 @@
 #include "net/http_stream.h"
 
 struct http_admin;
+struct tls_context;
 
 struct admin_request {
     struct slice method, path, query, body;
@@ -33,7 +34,11 @@ struct admin_page {
 /* Listens; `pages` ends with one without a path and lives as long as the server. 0 or a negative errno. */
 int http_admin_new(struct loop *loop, struct addr addr, const struct admin_page *pages, void *owner,
                    struct http_admin **ret_admin);
-/* On a descriptor that listens already. */
-int http_admin_on(struct loop *loop, int fd, const struct admin_page *pages, void *owner, struct http_admin **ret_admin);
+/*
+ * On a descriptor that listens already. `tls` gives what clients that begin with TLS are served with (net/http_listener.h): of the mesh;
+ * NULL, the function or its answer: they are refused.
+ */
+int http_admin_on(struct loop *loop, int fd, const struct admin_page *pages, struct tls_context *(*tls)(void *owner), void *owner,
+                  struct http_admin **ret_admin);
 /* Ends all connections. Not from inside a page. NULL is allowed. */
 void http_admin_free(struct http_admin *admin);

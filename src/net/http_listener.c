@@ -22,10 +22,13 @@ struct listener_conn {
     struct http_listener *listener;
     struct io_stack io;
     struct addr peer;
-    struct http_server *http; /* NULL: the handshake is not done */
+    struct http_server *http; /* NULL: the handshake is not done, or it is not known whether there is one */
+    bool is_looked_at;        /* whether it is TLS is known */
     struct task shake, disposal;
     struct timer deadline;    /* of the handshake */
 };
+
+enum { TLS_HANDSHAKE_RECORD = 0x16 }; /* the first byte of a connection with TLS; no method of HTTP begins with it */
 
 static const struct slice protocols[] = {{"h2", 2}, {"http/1.1", 8}};
 
@@ -108,9 +111,8 @@ static void fail(struct listener_conn *conn, const char *why)
     dispose_wake(conn->listener->loop, &conn->disposal);
 }
 
-static void shake_hands(struct task *task)
+static void shake_hands(struct listener_conn *conn)
 {
-    struct listener_conn *conn = CONTAINER_OF(task, struct listener_conn, shake);
     int r = tls_handshake(&conn->io);
     struct tls_peer peer;
     struct errmsg why;
@@ -134,14 +136,58 @@ static void on_deadline(struct timer *timer)
     fail(conn, "the handshake took too long");
 }
 
-static int begin_tls(struct listener_conn *conn)
+static int push_tls(struct listener_conn *conn)
 {
     const struct http_listener_options *options = &conn->listener->options;
     struct tls_context *context = options->context(options->owner);
-    int r = context ? tls_push_web_server(&conn->io, context, protocols, 2) : -ENOKEY;
+
+    if (!context)
+        return -ENOKEY;
+    return options->security == HTTP_LISTENER_TLS ? tls_push_web_server(&conn->io, context, protocols, 2)
+                                                  : tls_push_server(&conn->io, context, protocols, 2);
+}
+
+/* The first byte says which it is, and is given back. 0, -EAGAIN, or why the connection ends. */
+static int look(struct listener_conn *conn)
+{
+    struct chain seen;
+    char byte;
+    ssize_t n = io_read(&conn->io, &byte, 1);
+    int r;
+
+    if (n <= 0)
+        return n < 0 ? (int)n : -ECONNRESET;
+    conn->is_looked_at = true;
+    chain_init(&seen, &conn->listener->loop->pages);
+    r = chain_add(&seen, slice_of(&byte, 1));
+    if (r == 0)
+        r = io_push_prefix(&conn->io, &seen);
+    chain_clear(&seen);
+    if (r < 0 || byte == TLS_HANDSHAKE_RECORD)
+        return r < 0 ? r : push_tls(conn);
+    timer_cancel(&conn->deadline);
+    return serve(conn, false);
+}
+
+static void begin(struct task *task)
+{
+    struct listener_conn *conn = CONTAINER_OF(task, struct listener_conn, shake);
+    int r = conn->is_looked_at ? 0 : look(conn);
+
+    if (r < 0 && r != -EAGAIN)
+        dispose_wake(conn->listener->loop, &conn->disposal);
+    else if (r == 0 && !conn->http)
+        shake_hands(conn);
+}
+
+static int begin_tls(struct listener_conn *conn)
+{
+    const struct http_listener_options *options = &conn->listener->options;
+    int r = options->security == HTTP_LISTENER_TLS ? push_tls(conn) : 0;
 
     if (r < 0)
         return r;
+    conn->is_looked_at = options->security == HTTP_LISTENER_TLS;
     timer_set(conn->listener->loop, &conn->deadline, conn->listener->loop->now_ns + options->handshake_timeout_ns);
     task_wake(conn->listener->loop, &conn->shake);
     return 0;
@@ -201,7 +247,7 @@ static struct listener_conn *new_conn(struct http_listener *listener, int fd, st
     if (!conn)
         return NULL;
     *conn = (struct listener_conn){.listener = listener, .peer = peer};
-    task_init(&conn->shake, shake_hands);
+    task_init(&conn->shake, begin);
     task_init(&conn->disposal, dispose);
     if (timer_init(listener->loop, &conn->deadline, on_deadline) < 0) {
         free(conn);
@@ -225,7 +271,7 @@ static void accept_one(struct acceptor *acceptor, int fd, struct addr peer)
 
     if (!conn)
         listener->loop->sys->ops->close(listener->loop->sys, fd, true);
-    else if ((listener->options.is_tls ? begin_tls(conn) : serve(conn, false)) < 0)
+    else if ((listener->options.security == HTTP_LISTENER_PLAIN ? serve(conn, false) : begin_tls(conn)) < 0)
         free_conn(conn);
 }
 

@@ -1,7 +1,7 @@
 /*
  * A listening port for requests that come whole and are answered whole (net/http_exchange.h): over plaintext HTTP/1.1,
- * or over TLS as an ordinary server (net/tls_web.h), where the client chooses HTTP/2 or HTTP/1.1 by ALPN. Admin pages
- * (net/http_admin.h) and webhooks stand on it.
+ * over TLS as an ordinary server (net/tls_web.h), where the client chooses HTTP/2 or HTTP/1.1 by ALPN, or over plaintext
+ * and mesh TLS (net/tls.h) on one port, as the client begins. Admin pages (net/http_admin.h) and webhooks stand on it.
  *
  *     http_listener_new(loop, addr, &options, &listener)
  *     http_listener_drain(listener), http_listener_connections(listener) until there is none
@@ -26,9 +26,9 @@ struct http_listener_options {
     int64_t head_timeout_ns, body_timeout_ns, idle_timeout_ns, stall_timeout_ns; /* 0: none */
     int64_t handshake_timeout_ns;
     enum descriptor_use use;
-    bool is_tls;
+    enum { HTTP_LISTENER_PLAIN, HTTP_LISTENER_TLS, HTTP_LISTENER_MESH_TLS_OR_PLAIN } security;
     void (*on_request)(void *owner, struct http_exchange *exchange);
-    /* With is_tls: what a new connection is served with, borrowed; NULL: there is none yet, and the connection is refused. */
+    /* With TLS: what a new connection is served with, borrowed; NULL: there is none yet, and the connection is refused. */
     struct tls_context *(*context)(void *owner);
     void (*on_failure)(void *owner, struct addr peer, const char *why); /* a handshake that failed; may be NULL */
     void *owner;

@@ -115,6 +115,8 @@ int x509_bundle_copy(const struct x509_bundle *bundle, struct x509_bundle *ret_b
 /* Takes a reference. 0, -ENOMEM, or -ENOBUFS beyond LIMIT_CERTIFICATES. A bundle that is all zero is empty. */
 int x509_bundle_add(struct x509_bundle *bundle, struct x509_cert *cert);
 bool x509_bundle_eq(const struct x509_bundle *a, const struct x509_bundle *b);
+/* A certificate of the same bytes. */
+bool x509_bundle_has(const struct x509_bundle *bundle, const struct x509_cert *cert);
 void x509_bundle_release(struct x509_bundle *bundle);
 
 enum x509_purpose { X509_FOR_SERVER, X509_FOR_CLIENT, X509_FOR_ISSUER };

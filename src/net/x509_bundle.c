@@ -42,6 +42,14 @@ int x509_bundle_copy(const struct x509_bundle *bundle, struct x509_bundle *ret_b
     return 0;
 }
 
+bool x509_bundle_has(const struct x509_bundle *bundle, const struct x509_cert *cert)
+{
+    for (size_t i = 0; i < bundle->count; i++)
+        if (slice_eq(x509_cert_der(bundle->certs[i]), x509_cert_der(cert)))
+            return true;
+    return false;
+}
+
 bool x509_bundle_eq(const struct x509_bundle *a, const struct x509_bundle *b)
 {
     if (a->count != b->count)

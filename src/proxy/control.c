@@ -94,6 +94,15 @@ static bool is_ready(void *owner, struct buffer *why)
     return control->serving;
 }
 
+static struct tls_context *admin_tls(void *owner)
+{
+    struct control *control = owner;
+
+    return control->certifier.certified ? control->certifier.tls : NULL;
+}
+
+static const struct admin_host admin_host = {.ready = is_ready, .shut_down = told_by_admin, .tls = admin_tls};
+
 /* The first certificate: connections are accepted from now on. Listening began before, so that none was refused. */
 static void begin_serving(struct control *control)
 {
@@ -182,7 +191,7 @@ static void begin_admin(void *owner)
     struct control *control = owner;
     struct proxy *proxy = &control->proxy;
     int fd = listeners_admin(&control->listeners);
-    int r = fd < 0 ? fd : admin_new(proxy, &control->loop, fd, is_ready, told_by_admin, control, &control->admin);
+    int r = fd < 0 ? fd : admin_new(proxy, &control->loop, fd, &admin_host, control, &control->admin);
 
     if (r == 0)
         return;

@@ -150,7 +150,7 @@ int webhook_new(struct controller *controller, const struct webhook_setup *setup
         .stall_timeout_ns = 10 * NS_PER_S,
         .idle_timeout_ns = 300 * NS_PER_S,
         .use = DESCRIPTOR_ACCEPT,
-        .is_tls = true,
+        .security = HTTP_LISTENER_TLS,
         .on_request = on_request,
         .context = context,
         .on_failure = on_failure,

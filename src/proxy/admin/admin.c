@@ -6,6 +6,7 @@
 #include "base/duration.h"
 #include "event/log.h"
 #include "net/http_admin.h"
+#include "net/tls.h"
 #include "proxy/admin/balancers.h"
 #include "proxy/admin/connections.h"
 #include "proxy/admin/process.h"
@@ -17,8 +18,7 @@ struct admin {
     struct loop *loop;
     struct http_admin *http;
     struct timer sweep;
-    bool (*ready)(void *owner, struct buffer *why);
-    void (*shut_down)(void *owner);
+    const struct admin_host *host;
     void *owner;
 };
 
@@ -65,7 +65,7 @@ static void ready_page(void *owner, const struct admin_request *request, struct 
     struct buffer why;
 
     buffer_init(&why, 1024);
-    if (admin->ready(admin->owner, &why)) {
+    if (admin->host->ready(admin->owner, &why)) {
         buffer_add_lit(&response->body, "ready\n");
     } else {
         response->status = 503;
@@ -112,7 +112,7 @@ static void shutdown_page(void *owner, const struct admin_request *request, stru
     if (!is_method(request, response, SLICE_LIT("POST")) || !from_loopback(request, response))
         return;
     buffer_add_lit(&response->body, "shutdown\n");
-    admin->shut_down(admin->owner);
+    admin->host->shut_down(admin->owner);
 }
 
 /* The proxy's own variables. The trust anchors are public; a token never stands in the environment. */
@@ -141,6 +141,25 @@ static void env_page(void *owner, const struct admin_request *request, struct ad
     buffer_add_lit(&response->body, "}\n");
 }
 
+/* The anchors in force, which may not be the environment's any more: `linkerd check --proxy` compares them. */
+static void trust_bundle_page(void *owner, const struct admin_request *request, struct admin_response *response)
+{
+    struct admin *admin = owner;
+    struct tls_context *context = admin->host->tls(admin->owner);
+    const struct x509_bundle *anchors = context ? tls_credentials_anchors(tls_context_credentials(context)) : NULL;
+
+    if (!is_method(request, response, SLICE_LIT("GET, HEAD")))
+        return;
+    if (!anchors) {
+        response->status = 503;
+        buffer_add_lit(&response->body, "there is no certificate yet\n");
+        return;
+    }
+    response->content_type = SLICE_LIT("application/pem-certificate-chain");
+    for (size_t i = 0; i < anchors->count; i++)
+        (void)x509_cert_write_pem(anchors->certs[i], &response->body); /* an error stays in the buffer */
+}
+
 static void connections(void *owner, const struct admin_request *request, struct admin_response *response)
 {
     struct admin *admin = owner;
@@ -159,6 +178,7 @@ static const struct admin_page pages[] = {
     PAGE("/shutdown", shutdown_page),
     PAGE("/env.json", env_page),
     PAGE("/connections", connections),
+    PAGE("/trust-bundle", trust_bundle_page),
     {{NULL, 0}, NULL},
 };
 
@@ -178,19 +198,24 @@ static void sweep(struct timer *timer)
     timer_set(admin->loop, timer, admin->loop->now_ns + sweep_every(admin));
 }
 
-int admin_new(struct proxy *proxy, struct loop *loop, int listening_fd,
-              bool (*ready)(void *owner, struct buffer *why), void (*shut_down)(void *owner), void *owner,
-              struct admin **ret_admin)
+static struct tls_context *tls(void *owner)
+{
+    struct admin *admin = owner;
+
+    return admin->host->tls(admin->owner);
+}
+
+int admin_new(struct proxy *proxy, struct loop *loop, int listening_fd, const struct admin_host *host, void *owner, struct admin **ret_admin)
 {
     struct admin *admin = calloc(1, sizeof(*admin));
     int r;
 
     if (!admin)
         return -ENOMEM;
-    *admin = (struct admin){.proxy = proxy, .loop = loop, .ready = ready, .shut_down = shut_down, .owner = owner};
+    *admin = (struct admin){.proxy = proxy, .loop = loop, .host = host, .owner = owner};
     r = timer_init(loop, &admin->sweep, sweep);
     if (r == 0)
-        r = http_admin_on(loop, listening_fd, pages, admin, &admin->http);
+        r = http_admin_on(loop, listening_fd, pages, tls, admin, &admin->http);
     if (r < 0) {
         timer_release(loop, &admin->sweep);
         free(admin);

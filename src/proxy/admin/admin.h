@@ -1,6 +1,7 @@
 /*
  * The proxy's admin port: /metrics, /ready, /live, /proxy-log-level, /shutdown,
- * /env.json, /connections. In the control thread.
+ * /env.json, /connections, /trust-bundle. In the control thread. Over plaintext, or over mutual TLS as the proxy itself: whoever wants to
+ * see the certificate in use (`linkerd identity`) asks here.
  */
 #pragma once
 
@@ -8,10 +9,15 @@
 #include "proxy/proxy.h"
 
 struct admin;
-struct certifier;
+struct tls_context;
 
-/* `ready`, which says into `why` what is missing, and `shut_down` are asked and told in the control thread. 0 or a negative errno (the address is taken). */
-int admin_new(struct proxy *proxy, struct loop *loop, int listening_fd,
-              bool (*ready)(void *owner, struct buffer *why), void (*shut_down)(void *owner), void *owner,
-              struct admin **ret_admin);
+/* What the pages need to know and may ask for; in the control thread. */
+struct admin_host {
+    bool (*ready)(void *owner, struct buffer *why); /* false: `why` says what is missing */
+    void (*shut_down)(void *owner);
+    struct tls_context *(*tls)(void *owner);        /* of the newest certificate; NULL before the first */
+};
+
+/* The host is static memory. 0 or a negative errno (the address is taken). */
+int admin_new(struct proxy *proxy, struct loop *loop, int listening_fd, const struct admin_host *host, void *owner, struct admin **ret_admin);
 void admin_free(struct admin *admin); /* NULL is allowed */
