@@ -186,7 +186,7 @@ const struct variable_info variable_infos[] = {
     {P "IDENTITY_DISABLED", USE_EFFECT, "-",
      "Must not be set: a proxy always has an identity."},
     {P "IDENTITY_DIR", USE_EFFECT, "required",
-     "May hold key.p8 and csr.der; else they are made in memory."},
+     "May hold key.p8 and csr.der; else they are made in memory. The trust bundle learnt last is kept here, where it can be written."},
     {P "IDENTITY_TRUST_ANCHORS", USE_EFFECT, "required",
      "PEM."},
     {P "IDENTITY_TOKEN_FILE", USE_EFFECT, "required",

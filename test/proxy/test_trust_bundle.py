@@ -1,8 +1,10 @@
 """The trust anchors that a proxy learns while it runs, from an identity service that says what a test wants."""
 
+import pathlib
 import re
 
 import pytest
+from cryptography import x509
 
 from lib.scripted import Authority, Feed, ScriptedControl
 from lib.wait import until
@@ -73,6 +75,45 @@ def test_bundles_that_change(proxy, control):
     control.bundle.say((other.pem * 2).encode())  # nor does a doubled one take anything away
     wait_for(it, FAMILY + "generation", 4)
     assert len(control.certified) == asked + 1
+
+
+def shown(pod):
+    """What the admin port shows who begins with TLS, and asks for nobody's certificate in particular."""
+    text = pod.host.run(["openssl", "s_client", "-connect", "127.0.0.1:4191", "-servername", "web"], input="GET /live HTTP/1.0\r\n\r\n", check=False).stdout
+    return x509.load_pem_x509_certificate(text[text.index("-----BEGIN"):].encode()), text
+
+
+def bundle_of(pod):
+    return x509.load_pem_x509_certificates(pod.host.run(["curl", "-sS", "http://127.0.0.1:4191/trust-bundle"]).stdout.encode())
+
+
+def test_the_admin_port_proves_itself(proxy, control):
+    """To whoever begins with TLS; others are served in plaintext on the same port. The bundle in force is a page."""
+    it = proxy()
+    certificate, _ = shown(it)
+    name, = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
+    assert name.startswith("web.") and certificate.issuer == control.authority.certificate.subject
+    page = it.host.run(["curl", "-sS", "--insecure", "https://127.0.0.1:4191/live"]).stdout
+    assert page == it.host.run(["curl", "-sS", "http://127.0.0.1:4191/live"]).stdout != ""
+    assert bundle_of(it) == [control.authority.certificate]
+
+
+def test_what_was_learnt_outlives_the_process(proxy, control):
+    """A proxy that is started again in its old environment believes the identity service of today; in another one, the environment alone."""
+    other = Authority("next.linkerd.cluster.local", days=2)
+    control.bundle = Feed(control.authority.pem.encode())
+    it = proxy()
+    pathlib.Path(control.env("web")["LINKERD2_PROXY_IDENTITY_DIR"]).chmod(0o777)  # in a pod it is the proxy's own
+    control.bundle.say((control.authority.pem + other.pem).encode())
+    wait_for(it, FAMILY + "anchors", 2)
+    control.bundle = Feed()  # the service says nothing any more
+    it.proxy.stop()
+    it.start_proxy({**control.env("web"), "LINKERD2_PROXY_LOG": "info"})
+    wait_for(it, FAMILY + "anchors", 2)
+    assert len(bundle_of(it)) == 2
+    it.proxy.stop()
+    it.start_proxy({**control.env("web"), "LINKERD2_PROXY_LOG": "info", "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS": "# another\n" + control.authority.pem})
+    wait_for(it, FAMILY + "anchors", 1)
 
 
 def test_anchors_of_somebody_else(proxy, control):

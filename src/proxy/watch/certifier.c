@@ -68,6 +68,15 @@ static int use(struct certifier *certifier, const struct x509_bundle *chain, con
     return r;
 }
 
+/* For the next start. A folder that cannot be written to is no trouble now. */
+static void keep_anchors(const struct certifier *certifier)
+{
+    struct errmsg msg = {"no memory"};
+
+    if (identity_files_keep_bundle(&certifier->proxy->config, &certifier->anchors, &msg) < 0)
+        log_line(certifier->proxy->log, LOG_DEBUG, "identity", "the trust bundle is not kept: %s", msg.text);
+}
+
 /* They are in force. Takes the certificates over. */
 static void took_anchors(struct certifier *certifier, struct x509_bundle *anchors)
 {
@@ -75,6 +84,7 @@ static void took_anchors(struct certifier *certifier, struct x509_bundle *anchor
     certifier->anchors = *anchors;
     *anchors = (struct x509_bundle){0};
     certifier->generation++;
+    keep_anchors(certifier);
     measure_bundle(certifier);
     log_line(certifier->proxy->log, LOG_INFO, "identity", "a new trust bundle is in force (generation %llu): %zu anchors",
              (unsigned long long)certifier->generation, certifier->anchors.count);
@@ -122,6 +132,31 @@ static void on_bundle(void *owner, struct x509_bundle *bundle)
         timer_set(certifier->loop, &certifier->refresh, certifier->loop->now_ns + (int64_t)rng_below(&certifier->loop->rng, SPREAD_NS));
 }
 
+/*
+ * The environment's anchors, and those that were learnt under it before the proxy was started again: it may be older than
+ * the certificates of the identity service by now. The service's own bundle replaces both as soon as it comes.
+ */
+static int read_anchors(struct certifier *certifier, struct errmsg *msg)
+{
+    const struct config *config = &certifier->proxy->config;
+    struct x509_bundle learnt = {0};
+    struct errmsg why = {""};
+    int r = x509_bundle_read(config->trust_anchors, msg, &certifier->anchors);
+
+    if (r < 0)
+        return errmsg_prefix(msg, r, "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS");
+    if (identity_files_bundle(config, &why, &learnt) < 0) {
+        if (*why.text)
+            log_line(certifier->proxy->log, LOG_DEBUG, "identity", "no trust bundle of before: %s", why.text);
+        return 0;
+    }
+    for (size_t i = 0; r == 0 && i < learnt.count; i++)
+        if (!x509_bundle_has(&certifier->anchors, learnt.certs[i]))
+            r = x509_bundle_add(&certifier->anchors, learnt.certs[i]);
+    x509_bundle_release(&learnt);
+    return r == -ENOBUFS ? 0 : r; /* more than a bundle may have: the environment's come first */
+}
+
 int certifier_init(struct certifier *certifier, struct proxy *proxy, struct loop *loop, struct errmsg *msg)
 {
     int r;
@@ -132,9 +167,9 @@ int certifier_init(struct certifier *certifier, struct proxy *proxy, struct loop
     if (own_name(certifier).kind == SAN_NONE)
         return errmsg_set(msg, -EINVAL, "LINKERD2_PROXY_IDENTITY_LOCAL_NAME=\"%.*s\" is neither a DNS name nor a URI",
                           SLICE_ARGS(proxy->config.local_name));
-    r = x509_bundle_read(proxy->config.trust_anchors, msg, &certifier->anchors);
+    r = read_anchors(certifier, msg);
     if (r < 0)
-        return errmsg_prefix(msg, r, "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS");
+        return r;
     r = identity_files_key(&proxy->config, msg, &certifier->key);
     if (r == 0)
         r = identity_files_csr(&proxy->config, certifier->key, msg, &certifier->csr);

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/limits.h"
+#include "base/map.h"
 #include "net/x509_csr.h"
 #include "proxy/config.h"
 
@@ -93,4 +95,91 @@ int identity_files_token(const struct config *config, struct errmsg *msg, struct
     while (ret_token->len && ret_token->data[ret_token->len - 1] == '\n')
         ret_token->len--;
     return ret_token->len ? 0 : errmsg_set(msg, -EINVAL, "the token %s is empty", config->token_file.ptr);
+}
+
+/* --- the bundle that was learnt --- */
+
+/* Before the certificates; the reader of PEM passes over it. */
+static void add_environment(const struct config *config, struct buffer *out)
+{
+    buffer_printf(out, "# learnt under the environment %016llx\n",
+                  (unsigned long long)siphash13(config->trust_anchors.ptr, config->trust_anchors.len, 0, 0));
+}
+
+static bool is_of_environment(const struct config *config, struct slice bytes)
+{
+    struct buffer line;
+    bool same;
+
+    buffer_init(&line, 128);
+    add_environment(config, &line);
+    same = line.len && slice_starts(bytes, buffer_slice(&line));
+    buffer_release(&line);
+    return same;
+}
+
+int identity_files_bundle(const struct config *config, struct errmsg *msg, struct x509_bundle *ret_bundle)
+{
+    struct buffer bytes;
+    char path[PATH_ROOM];
+    int r;
+
+    snprintf(path, sizeof(path), "%.*s/trust-bundle.pem", SLICE_ARGS(config->identity_dir));
+    buffer_init(&bytes, LIMIT_PEM);
+    r = read_file(path, &bytes);
+    if (r == 0 && !is_of_environment(config, buffer_slice(&bytes)))
+        r = -ENOENT;
+    else if (r == 0 && (r = x509_bundle_read(buffer_slice(&bytes), msg, ret_bundle)) < 0)
+        errmsg_prefix(msg, r, "LINKERD2_PROXY_IDENTITY_DIR: %s", path);
+    else if (r < 0)
+        errmsg_set(msg, r, "LINKERD2_PROXY_IDENTITY_DIR: cannot read %s: %s", path, strerror(-r));
+    buffer_release(&bytes);
+    return r;
+}
+
+/* Whole or not at all: under another name first. */
+static int replace_file(const char *path, struct slice bytes)
+{
+    char temporary[PATH_ROOM + 8];
+    int fd, r = 0;
+
+    snprintf(temporary, sizeof(temporary), "%s.new", path);
+    fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+    if (fd < 0)
+        return -errno;
+    while (bytes.len && r == 0) {
+        ssize_t n = write(fd, bytes.ptr, bytes.len);
+
+        if (n > 0)
+            bytes = slice_skip(bytes, (size_t)n);
+        else
+            r = n < 0 ? -errno : -EIO;
+    }
+    if (close(fd) < 0 && r == 0)
+        r = -errno;
+    if (r == 0 && rename(temporary, path) < 0)
+        r = -errno;
+    if (r < 0)
+        (void)unlink(temporary);
+    return r;
+}
+
+int identity_files_keep_bundle(const struct config *config, const struct x509_bundle *bundle, struct errmsg *msg)
+{
+    struct buffer bytes;
+    char path[PATH_ROOM];
+    int r;
+
+    snprintf(path, sizeof(path), "%.*s/trust-bundle.pem", SLICE_ARGS(config->identity_dir));
+    buffer_init(&bytes, LIMIT_PEM);
+    add_environment(config, &bytes);
+    for (size_t i = 0; i < bundle->count; i++)
+        (void)x509_cert_write_pem(bundle->certs[i], &bytes); /* an error stays in the buffer */
+    r = buffer_error(&bytes);
+    if (r == 0)
+        r = replace_file(path, buffer_slice(&bytes));
+    if (r < 0)
+        errmsg_set(msg, r, "LINKERD2_PROXY_IDENTITY_DIR: cannot write %s: %s", path, strerror(-r));
+    buffer_release(&bytes);
+    return r;
 }

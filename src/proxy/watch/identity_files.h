@@ -1,7 +1,8 @@
 /*
  * What the proxy's identity is made of and finds in files: key and request in
- * IDENTITY_DIR (made in memory where they are not there), and the token. Reading
- * takes a moment and blocks. Errors name the variable, the file and the reason.
+ * IDENTITY_DIR (made in memory where they are not there), the token, and the trust
+ * bundle that was learnt last. Reading and writing take a moment and block. Errors
+ * name the variable, the file and the reason.
  */
 #pragma once
 
@@ -19,3 +20,11 @@ int identity_files_key(const struct config *config, struct errmsg *msg, struct x
 int identity_files_csr(const struct config *config, const struct x509_key *key, struct errmsg *msg, struct buffer *ret_csr);
 /* The token as it is now, without the end of its line. Appends to the buffer; never empty. */
 int identity_files_token(const struct config *config, struct errmsg *msg, struct buffer *ret_token);
+
+/*
+ * trust-bundle.pem: anchors learnt from the identity service, for the next start with an environment that is older than they are.
+ * They count only for the environment that they were learnt under: an operator who gives another one is obeyed.
+ * -ENOENT: there are none, or of another environment.
+ */
+int identity_files_bundle(const struct config *config, struct errmsg *msg, struct x509_bundle *ret_bundle);
+int identity_files_keep_bundle(const struct config *config, const struct x509_bundle *bundle, struct errmsg *msg);
