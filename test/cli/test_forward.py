@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import socket
+import ssl
 import struct
 import threading
 
@@ -46,48 +47,62 @@ def read_frame(conn):
     return first & 15, bytes(byte ^ mask[i % 4] for i, byte in enumerate(exactly(conn, size)))
 
 
+@contextlib.contextmanager
+def api_server(script=None, pods=(POD,), refuse=None, accept=None, protocol="v4.channel.k8s.io"):
+    """An API server with these pods; script(conn) plays the first pod behind the handshake, or gives the answer to it. A kubeconfig."""
+    def document(path):
+        return {"items": list(pods), "metadata": {}} if path.split("?")[0].endswith("/pods") else next(
+            pod for pod in pods if path.endswith(f"/pods/{pod['metadata']['name']}"))
+
+    def serve(conn):
+        with conn, contextlib.suppress(OSError):
+            head = read_head(conn)
+            if "portforward" not in head:
+                body = json.dumps(document(head.split()[1]))
+                conn.sendall(f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+                conn.recv(1)
+                return
+            if refuse:
+                conn.sendall(refuse.encode())
+                return
+            key = next(line.split(": ")[1] for line in head.split("\r\n") if line.startswith("Sec-WebSocket-Key"))
+            right = base64.b64encode(hashlib.sha1(key.encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()).decode()
+            assert "GET /api/v1/namespaces/default/pods/web/portforward?ports=4191 " in head
+            assert "\r\nImpersonate-User: jane\r\nImpersonate-Group: ops\r\n" in head
+            conn.sendall((f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept or right}\r\n"
+                          f"Sec-WebSocket-Protocol: {protocol}\r\n\r\n").encode() + frame(b"\0" + PORT) + frame(b"\1" + PORT))
+            script(conn)
+            while conn.recv(65536):
+                pass
+
+    def listen():
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=listen, daemon=True).start()
+        yield yaml.safe_dump({
+            "apiVersion": "v1", "kind": "Config", "current-context": "c", "users": [{"name": "u", "user": {}}],
+            "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{server.getsockname()[1]}"}}],
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}]})
+        server.shutdown(socket.SHUT_RDWR)
+
+
 @pytest.fixture
-def metrics(linkerd, tmp_path):
-    """metrics(script): runs the command; script(conn) plays the pod behind the handshake, or gives the answer to it."""
-
-    def run(script=None, refuse=None, accept=None, protocol="v4.channel.k8s.io"):
-        def serve(conn):
-            with conn, contextlib.suppress(OSError):
-                head = read_head(conn)
-                if "portforward" not in head:
-                    body = json.dumps(POD)
-                    conn.sendall(f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
-                    conn.recv(1)
-                    return
-                if refuse:
-                    conn.sendall(refuse.encode())
-                    return
-                key = next(line.split(": ")[1] for line in head.split("\r\n") if line.startswith("Sec-WebSocket-Key"))
-                right = base64.b64encode(hashlib.sha1(key.encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()).decode()
-                assert "GET /api/v1/namespaces/default/pods/web/portforward?ports=4191 " in head
-                assert "\r\nImpersonate-User: jane\r\nImpersonate-Group: ops\r\n" in head
-                conn.sendall((f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept or right}\r\n"
-                              f"Sec-WebSocket-Protocol: {protocol}\r\n\r\n").encode() + frame(b"\0" + PORT) + frame(b"\1" + PORT))
-                script(conn)
-                while conn.recv(65536):
-                    pass
-
-        def listen():
-            with contextlib.suppress(OSError):
-                while True:
-                    threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()
-
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            threading.Thread(target=listen, daemon=True).start()
-            (tmp_path / "config").write_text(yaml.safe_dump({
-                "apiVersion": "v1", "kind": "Config", "current-context": "c", "users": [{"name": "u", "user": {}}],
-                "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{server.getsockname()[1]}"}}],
-                "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}]}))
-            done = linkerd("diagnostics", "proxy-metrics", "po/web", "--wait=10s", "--as=jane", "--as-group=ops", env={"KUBECONFIG": str(tmp_path / "config")})
-            server.shutdown(socket.SHUT_RDWR)
-        return done
+def ask(linkerd, tmp_path):
+    """ask(words, script, ...): runs `linkerd` beside such an API server."""
+    def run(words, script=None, **server):
+        with api_server(script, **server) as config:
+            (tmp_path / "config").write_text(config)
+            return linkerd(*words, "--wait=10s", "--as=jane", "--as-group=ops", env={"KUBECONFIG": str(tmp_path / "config")})
 
     return run
+
+
+@pytest.fixture
+def metrics(ask):
+    return lambda *script, **server: ask(["diagnostics", "proxy-metrics", "po/web"], *script, **server)
 
 
 def request(conn):
@@ -152,3 +167,63 @@ def test_broken_server(metrics, bad):
 def test_refused(metrics, options, sentence):
     done = metrics(lambda conn: None, **options)
     assert done.returncode == 1 and "pod default/web port 4191: " in done.stderr and sentence in done.stderr, done.stderr
+
+
+# --- who a pod is ---
+
+NAME = "web.default.serviceaccount.identity.linkerd.cluster.local"
+ENV = [{"name": "LINKERD2_PROXY_IDENTITY_LOCAL_NAME", "value": "$(_pod_sa).$(_pod_ns).serviceaccount.identity.linkerd.cluster.local"}]
+MESHED = {**POD, "spec": {"serviceAccountName": "web", "containers": [{"name": "linkerd-proxy", "image": "x:1", "env": ENV}]}}
+WHO = """POD web (1 of 1)
+
+Subject:     CN=root.linkerd.cluster.local
+Issuer:      CN=root.linkerd.cluster.local
+CA:          yes
+Key:         ECDSA P-256
+"""
+
+
+@pytest.fixture
+def prover(linkerd, tmp_path):
+    """A script that shows a certificate over TLS, and the names that it was asked for."""
+    linkerd("certs", "anchor")
+    context, names = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), []
+    context.load_cert_chain(tmp_path / "ca.crt", tmp_path / "ca.key")
+    context.sni_callback = lambda connection, name, ctx: names.append(name)
+
+    def script(conn):
+        to_tls, from_tls = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(to_tls, from_tls, server_side=True)
+        while True:
+            try:
+                tls.do_handshake()
+            except ssl.SSLWantReadError:
+                conn.sendall(frame(b"\0" + from_tls.read()))
+                to_tls.write(read_frame(conn)[1][1:])
+            else:
+                return
+
+    return script, names
+
+
+@pytest.mark.parametrize("words", [["web"], ["po/web"], ["-l", "app in (web)"], ["-n", "default", "--selector=app=web"]])
+def test_identity(ask, prover, words):
+    script, names = prover
+    done = ask(["identity", *words], script, pods=[MESHED])
+    assert done.returncode == 0 and done.stdout.startswith(WHO), done
+    assert names == [NAME]
+
+
+def test_identity_as_json(ask, prover):
+    done = ask(["identity", "-l", "app=web", "-o", "json"], prover[0], pods=[MESHED])
+    found, = json.loads(done.stdout)
+    assert found["pod"] == "default/web" and [one["subject"] for one in found["certificates"]] == ["CN=root.linkerd.cluster.local"]
+
+
+@pytest.mark.parametrize("words, sentence, pods", [
+    ([], "which pods? Give their names, or --selector", [POD]), (["-l", "app=x"], 'no pods in the namespace default have the labels "app=x"', []),
+    (["web"], "pod default/web: it has no proxy with an identity", [POD]), (["web", "1.2.3.4:5"], '"1.2.3.4:5" is no name', [MESHED]),
+    (["1.2.3.4:5", "web"], "one file or address at a time", [MESHED])])
+def test_no_identity(ask, words, sentence, pods):
+    done = ask(["identity", *words], lambda conn: None, pods=pods)
+    assert done.returncode == 1 and done.stderr.startswith("linkerd: identity: ") and sentence in done.stderr, done
