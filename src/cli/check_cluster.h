@@ -46,7 +46,7 @@ struct cluster_category {
 
 extern const struct cluster_row check_api_rows[2], check_version_rows[1], check_gateway_rows[1], check_pre_rows[11], check_global_rows[5];
 extern const struct cluster_row check_crd_rows[1], check_existence_rows[8], check_config_rows[8], check_cni_rows[6];
-extern const struct cluster_row check_trust_rows[8], check_webhook_rows[6], check_trust_proxy_rows[1];
+extern const struct cluster_row check_trust_rows[8], check_webhook_rows[6], check_trust_proxy_rows[3];
 extern const struct cluster_row check_cli_version_rows[1], check_control_version_rows[3], check_control_proxy_rows[3];
 extern const struct cluster_row check_data_rows[8], check_injection_rows[2], check_ha_rows[3];
 

@@ -3,10 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/duration.h"
 #include "base/limits.h"
 #include "cli/check_cluster.h"
 #include "cli/files.h"
-#include "cli/pods.h"
+#include "cli/pod_identity.h"
 #include "cli/show.h"
 #include "kube/base64.h"
 
@@ -259,8 +260,103 @@ static int test_proxy_anchors(struct cluster *cluster, const struct cluster_row 
     return r < 0 ? r : culprits_end(&started.culprits, "made with anchors that do not vouch for the issuer, restart them: ", why);
 }
 
+/* --- those that run --- */
+
+static const int64_t PROXY_WAIT_NS = 5 * NS_PER_S;
+enum { SILENT_MOST = 3 }; /* so many do not answer: then the others are not asked either */
+
+struct running {
+    struct cluster *cluster;
+    int (*look)(struct running *running, const json_t *pod, struct errmsg *why); /* negative: it could not be asked */
+    struct culprits culprits, silent;
+    struct errmsg why; /* the last silent one */
+};
+
+static int look_at_running(void *owner, json_t *pod, struct errmsg *msg)
+{
+    struct running *running = owner;
+    struct errmsg why = {""};
+
+    if (!json_object_get(pod, "proxy") || running->silent.count == SILENT_MOST || running->look(running, pod, &why) == 0)
+        return 0;
+    running->why = why;
+    culprits_add(&running->silent, "%s/%s", POD_NAMESPACE(pod), POD_NAME(pod));
+    return 0;
+}
+
+static int each_running(struct cluster *cluster, int (*look)(struct running *running, const json_t *pod, struct errmsg *why),
+                        const char *what, struct errmsg *why)
+{
+    struct running running = {.cluster = cluster, .look = look};
+    char selector[512];
+    int r;
+
+    snprintf(selector, sizeof(selector), SELECT_MESHED, cluster->namespace_);
+    r = pods_each(cluster->kube, cluster->options->namespace_, selector, look_at_running, &running, why);
+    if (r == 0 && !*cluster->options->namespace_)
+        r = pods_each(cluster->kube, cluster->namespace_, SELECT_CONTROL, look_at_running, &running, why);
+    if (r == 0)
+        r = culprits_end(&running.culprits, what, why);
+    if (r == 0 && running.silent.count)
+        r = errmsg_set(why, -EBADMSG, "not all proxies could be asked: %.300s", running.why.text);
+    return r;
+}
+
+/* By the issuer before this one, or by nobody that is believed any more. */
+static int look_at_certificate(struct running *running, const json_t *pod, struct errmsg *why)
+{
+    struct x509_bundle chain = {NULL, 0};
+    enum x509_failure failure;
+    int r = pod_identity_chain(running->cluster->kube, pod, PROXY_WAIT_NS, why, &chain);
+
+    if (r == 0) {
+        struct x509_bundle leaf = {chain.certs, 1};
+
+        if (x509_verify(&chain, &running->cluster->anchors, X509_FOR_SERVER, wall_now(), why, &failure) < 0)
+            culprits_add(&running->culprits, "%s/%s: not believed: %.200s", POD_NAMESPACE(pod), POD_NAME(pod), why->text);
+        else if (x509_verify(&leaf, &running->cluster->issuer, X509_FOR_SERVER, wall_now(), NULL, &failure) < 0)
+            culprits_add(&running->culprits, "%s/%s", POD_NAMESPACE(pod), POD_NAME(pod));
+    }
+    x509_bundle_release(&chain);
+    return r;
+}
+
+static bool is_same_set(const struct x509_bundle *a, const struct x509_bundle *b)
+{
+    for (size_t i = 0; i < a->count; i++)
+        if (!x509_bundle_has(b, a->certs[i]))
+            return false;
+    for (size_t i = 0; i < b->count; i++)
+        if (!x509_bundle_has(a, b->certs[i]))
+            return false;
+    return true;
+}
+
+static int look_at_anchors(struct running *running, const json_t *pod, struct errmsg *why)
+{
+    struct x509_bundle anchors = {NULL, 0};
+    int r = pod_identity_anchors(running->cluster->kube, pod, PROXY_WAIT_NS, why, &anchors);
+
+    if (r == 0 && !is_same_set(&anchors, &running->cluster->anchors))
+        culprits_add(&running->culprits, "%s/%s (%zu of them)", POD_NAMESPACE(pod), POD_NAME(pod), anchors.count);
+    x509_bundle_release(&anchors);
+    return r == -ENOENT ? 0 : r; /* what a foreign proxy was started with, the row before has looked at */
+}
+
+static int test_running_anchors(struct cluster *cluster, const struct cluster_row *row, struct errmsg *why)
+{
+    return each_running(cluster, look_at_anchors, "these have others as yet: ", why);
+}
+
+static int test_running_certificates(struct cluster *cluster, const struct cluster_row *row, struct errmsg *why)
+{
+    return each_running(cluster, look_at_certificate, "these have others as yet: ", why);
+}
+
 const struct cluster_row check_trust_proxy_rows[] = {
     {"l5d-identity-data-plane-proxies-certs-match-ca", "the anchors that pods were made with vouch for the issuer", ROW_WARNS, test_proxy_anchors},
+    {"l5d-identity-data-plane-running-anchors", "the proxies that run believe the trust anchors in force", ROW_WARNS, test_running_anchors},
+    {"l5d-identity-data-plane-running-certs", "the proxies that run have certificates of the issuer in force", ROW_WARNS, test_running_certificates},
 };
 
 /* --- webhooks --- */
