@@ -149,9 +149,7 @@ securityContext:
 annotations:
   {{- include "linkerd.created-by" .root | nindent 2 }}
   linkerd.io/proxy-version: {{ .root.Values.proxy.image.version | default .root.Values.linkerdVersion | quote }}
-  {{- if not .root.Values.identity.externalCA }}
-  linkerd.io/trust-root-sha256: {{ .root.Values.identityTrustAnchorsPEM | sha256sum }}
-  {{- end }}
+  {{- /* No digest of the trust anchors, which would restart the control plane when they change: it learns them while it runs. */}}
   cluster-autoscaler.kubernetes.io/safe-to-evict: "true"
   config.linkerd.io/default-inbound-policy: "all-unauthenticated"
   {{- with .opaquePorts }}
