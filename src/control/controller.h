@@ -50,4 +50,5 @@ struct controller {
     struct metric_shard *shard;
     int grpc_families; /* control/grpc_meter.h */
     int view_families; /* control/views.h */
+    int webhook_families; /* control/webhook/certificate.h */
 };

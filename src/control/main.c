@@ -513,11 +513,12 @@ static int init_metrics(struct program *program, uint64_t secret)
     metrics_init(&controller->metrics, LIMIT_METRIC_SERIES, 600 * NS_PER_S, secret);
     controller->grpc_families = grpc_meter_register(&controller->metrics);
     controller->view_families = views_register(&controller->metrics);
+    controller->webhook_families = webhook_certificate_register(&controller->metrics);
     program->ttl_family = identity_service_register(&controller->metrics);
     program->injector_family = injector_service_register(&controller->metrics);
     program->validator_family = validate_service_register(&controller->metrics);
     controller->shard = metrics_shard_new(&controller->metrics);
-    return controller->grpc_families < 0 || controller->view_families < 0 || program->ttl_family < 0 || program->injector_family < 0 ||
+    return controller->grpc_families < 0 || controller->view_families < 0 || controller->webhook_families < 0 || program->ttl_family < 0 || program->injector_family < 0 ||
                    program->validator_family < 0 || !controller->shard
                ? -ENOMEM
                : 0;

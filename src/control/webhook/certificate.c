@@ -8,14 +8,37 @@
 #include "kube/file.h"
 #include "net/x509.h"
 
+static const struct metric_family expires[] = {
+    {"webhook_certificate_expiration_timestamp_seconds", "When the serving certificate of the webhooks ends.", METRIC_GAUGE, METRIC_SECONDS, NULL},
+};
+
 struct webhook_certificate {
     struct watched_files files;
     struct controller *controller;
     const char *name;
     struct tls_context *context;
+    struct metric *expires; /* NULL before the first */
 };
 
-static void tell(const struct webhook_certificate *certificate, struct slice chain)
+int webhook_certificate_register(struct metrics *metrics)
+{
+    return metrics_add_table(metrics, expires, sizeof(expires) / sizeof(expires[0]));
+}
+
+static void measure(struct webhook_certificate *certificate, const struct x509_cert *leaf)
+{
+    struct buffer labels;
+
+    if (!certificate->expires) {
+        buffer_init(&labels, 256);
+        label_add(&labels, "webhook", slice_str(certificate->name));
+        certificate->expires = metric_get_built(certificate->controller->shard, certificate->controller->webhook_families, &labels);
+        buffer_release(&labels);
+    }
+    metric_set(certificate->expires, x509_cert_not_after(leaf));
+}
+
+static void tell(struct webhook_certificate *certificate, struct slice chain)
 {
     struct x509_bundle bundle;
     struct buffer subject;
@@ -23,6 +46,7 @@ static void tell(const struct webhook_certificate *certificate, struct slice cha
 
     if (x509_bundle_read(chain, NULL, &bundle) < 0)
         return;
+    measure(certificate, bundle.certs[0]);
     buffer_init(&subject, LIMIT_CERTIFICATE);
     (void)x509_cert_subject(bundle.certs[0], &subject);
     log_line(certificate->controller->log, LOG_INFO, certificate->name, "the serving certificate is that of %.*s, with %lld days left",
@@ -101,6 +125,7 @@ void webhook_certificate_free(struct webhook_certificate *certificate)
         return;
     watched_files_stop(&certificate->files);
     tls_context_unref(certificate->context);
+    metric_unref(certificate->expires);
     free(certificate);
 }
 

@@ -11,6 +11,9 @@
 
 struct webhook_certificate;
 
+/* The family webhook_certificate_expiration_timestamp_seconds, before the first shard: its id or a negative errno, for the controller. */
+int webhook_certificate_register(struct metrics *metrics);
+
 /*
  * `name` is for the log. Files that are not there yet are no error: they are waited for. With `certificate_file` NULL there are none, and
  * webhook_certificate_give() is the only way. 0 or -ENOMEM.
