@@ -1,4 +1,5 @@
-"""The comparison: starts every scene, runs the rounds interleaved, prints the table, writes JSON. Called by bench/run."""
+"""All of the bench: the comparison of proxies (starts every scene, runs the rounds interleaved), then the parts that compare with nobody;
+prints tables and targets, writes JSON. Called by bench/run."""
 
 import argparse
 import json
@@ -19,10 +20,16 @@ from lib import netns  # noqa: E402  (the path comes first)
 from lib.proc import Programs  # noqa: E402
 from lib.scripted import Authority  # noqa: E402
 
+import cli  # noqa: E402
+import injector  # noqa: E402
+import installation  # noqa: E402
 import loads  # noqa: E402
+import parts  # noqa: E402
 import report  # noqa: E402
+import sizes  # noqa: E402
 from scenes import SCENES, Certs, Envoy  # noqa: E402
 
+PARTS = {"sizes": sizes, "cli": cli, "injector": injector, "installation": installation}  # bench/parts.py says what they are
 MEMORY_SAMPLES = ("plain-http1", "mtls-tcp", "mtls-h2")
 
 
@@ -36,12 +43,17 @@ def arguments():
     parser.add_argument("--gigabytes", type=float, default=2)
     parser.add_argument("--connections", type=int, default=1000, help="idle ones; 0 leaves that part out")
     parser.add_argument("--only", action="append", choices=sorted(SCENES), help="may be given several times")
+    parser.add_argument("--part", action="append", choices=["proxies", *PARTS], help="of the bench; may be given several times; all, if not given")
+    parser.add_argument("--injector-seconds", type=int, default=10, help="of each load on the injector")
+    parser.add_argument("--idle-seconds", type=int, default=60, help="that the control plane is left alone before its memory is read")
     parser.add_argument("--quick", action="store_true", help="two rounds of two seconds, 300 idle connections")
     parser.add_argument("--json", type=pathlib.Path, default=ROOT / "build" / "bench.json")
     options = parser.parse_args()
     if options.quick:
         options.rounds, options.seconds, options.open_seconds = 2, 2, 2
         options.gigabytes, options.connections = 1, 300
+        options.injector_seconds, options.idle_seconds = 5, 10
+    options.part = options.part or ["proxies", *PARTS]
     return options
 
 
@@ -136,6 +148,20 @@ def run(options, folder):
             programs.close()
 
 
+def run_parts(options, folder):
+    """{name: its summary}, of those that could run here."""
+    found = {}
+    for name in (name for name in PARTS if name in options.part):
+        (folder / name).mkdir()
+        began = time.monotonic()
+        try:
+            found[name] = parts.summarize(PARTS[name].measure(options, folder / name))
+        except parts.Missing as missing:
+            say(f"bench: without {name}: {missing}")
+        say(f"bench: {name}, {time.monotonic() - began:.0f} s")
+    return found
+
+
 def raise_file_limit():
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536), hard))
@@ -158,19 +184,23 @@ def main():
     folder.chmod(0o755)
     tempfile.tempdir = str(folder)  # what the test library makes for itself goes with it
     try:
-        names, rounds = run(options, folder)
+        names, rounds = run(options, folder) if "proxies" in options.part else ([], [])
+        own = run_parts(options, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     summary = report.summarize(rounds)
     found = report.targets(summary)
-    text = report.table(summary, names)
-    print(text)
+    print(report.table(summary, names))
+    for name, figures in own.items():
+        found += parts.targets(PARTS[name], figures)
+        print(parts.table(PARTS[name], figures))
     print(report.target_lines(found))
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps({
         "machine": {"cpus": os.cpu_count(), "kernel": platform.release(), "congestion_control":
                     pathlib.Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip(), "load_at_end": os.getloadavg()},
         "options": {key: str(value) for key, value in vars(options).items()}, "figures": summary, "rounds": rounds,
+        "parts": own,
         "targets": [{"what": what, "wanted": wanted, "measured": measured, "met": met}
                     for what, wanted, measured, met in found]}, indent=1) + "\n")
 

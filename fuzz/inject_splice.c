@@ -58,7 +58,8 @@ static void check_result(const struct splice *splice, const struct buffer *out, 
     arena_init(&arena, LIMIT_OBJECT_ARENA);
     if (yaml_parse(&arena, buffer_slice(out), 1, YAML, &root, &problem) == 0) {
         tree = from_yaml_node(root);
-        (void)tree_same(tree, after); /* a caller does so, and prints nothing when they differ: see check_text() */
+        /* A caller compares them, and prints nothing when they differ: see check_text(). */
+        assert(!tree || tree_is_read_from(root, after) == tree_same(tree, after));
         json_decref(tree);
     }
     arena_release(&arena);

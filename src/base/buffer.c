@@ -79,11 +79,6 @@ int buffer_add(struct buffer *buffer, struct slice bytes)
     return 0;
 }
 
-int buffer_add_byte(struct buffer *buffer, char byte)
-{
-    return buffer_add(buffer, slice_of(&byte, 1));
-}
-
 int buffer_vprintf(struct buffer *buffer, const char *format, va_list args)
 {
     va_list again;

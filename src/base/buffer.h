@@ -40,7 +40,13 @@ void buffer_grew(struct buffer *buffer, size_t written);
 void buffer_drop(struct buffer *buffer, size_t count);
 
 int buffer_add(struct buffer *buffer, struct slice bytes);
-int buffer_add_byte(struct buffer *buffer, char byte);
+static inline int buffer_add_byte(struct buffer *buffer, char byte)
+{
+    if (buffer->error || buffer->len >= buffer->max || buffer->size - buffer->len < 2) /* or there is no room for it and a NUL */
+        return buffer_add(buffer, slice_of(&byte, 1));
+    buffer->data[buffer->len++] = byte;
+    return 0;
+}
 #define buffer_add_lit(buffer, literal) buffer_add((buffer), SLICE_LIT(literal))
 int buffer_printf(struct buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int buffer_vprintf(struct buffer *buffer, const char *format, va_list args);

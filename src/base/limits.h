@@ -132,6 +132,8 @@ enum {
     LIMIT_INJECT_TEXT = 1024,            /* bytes of an annotation that becomes an argument or a variable */
     LIMIT_INJECT_ENV = 64,               /* variables that annotations add to a proxy */
     LIMIT_INJECT_PORTS = 256,            /* ports and ranges in one annotation, and ports of a pod */
+    LIMIT_INJECT_RENDERED = 16,          /* kinds of pods whose containers an injector remembers */
+    LIMIT_INJECT_RENDERED_BYTES = 32 * 1024, /* of what one kind is told from; larger ones are rendered each time */
     LIMIT_INJECT_INPUT = 256 * 1024 * 1024, /* bytes that linkerd inject reads, and bytes that it prints */
     LIMIT_INJECT_ARENA = 512 * 1024 * 1024, /* bytes of one document of it, read */
     LIMIT_INJECT_FILES = 10000,          /* files of a folder that it is given */

@@ -317,18 +317,14 @@ static int check_text(struct slice text, const struct yaml_document *document, c
     struct yaml_problem problem;
     struct yaml_node *root = NULL;
     struct arena arena;
-    json_t *tree = NULL;
     int r;
 
     arena_init(&arena, LIMIT_INJECT_ARENA);
     r = yaml_parse(&arena, text, document->line, YAML, &root, &problem);
-    if (r == 0)
-        tree = from_yaml_node(root);
-    if (r == -EINVAL || (r == 0 && !tree_same(tree, after)))
+    if (r == -EINVAL || (r == 0 && !tree_is_read_from(root, after)))
         r = errmsg_set(msg, -EINVAL, "this document is written in a way in which it cannot be changed in its place; -o json writes it anew");
     else if (r < 0)
         r = errmsg_set(msg, r, "%s", problem.msg.text);
-    json_decref(tree);
     arena_release(&arena);
     return r;
 }

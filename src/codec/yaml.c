@@ -470,6 +470,15 @@ static bool has_tabbed_line(struct slice source)
     return false;
 }
 
+/* ASCII on one line: what is written is what it means. */
+static bool means_itself(struct slice plain)
+{
+    for (size_t i = 0; i < plain.len; i++)
+        if (plain.ptr[i] < ' ' || plain.ptr[i] > '~')
+            return false;
+    return plain.len > 0;
+}
+
 static int scalar_text(struct builder *b, const struct yaml_node *node, struct fy_token *token, struct slice *ret_text)
 {
     struct slice source = scalar_source(b, token);
@@ -488,7 +497,9 @@ static int scalar_text(struct builder *b, const struct yaml_node *node, struct f
                         "a folded text (>) with a line that begins with a tab; use | or spaces");
         __attribute__((fallthrough));
     default:
-        *ret_text = arena_dup(b->arena, token_text(token));
+        if (fy_token_scalar_style(token) != FYSS_PLAIN || !means_itself(source))
+            source = token_text(token);
+        *ret_text = arena_dup(b->arena, source);
         r = ret_text->ptr ? 0 : -ENOMEM;
     }
     if (r == -EINVAL)

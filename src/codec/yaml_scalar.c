@@ -162,12 +162,18 @@ static void resolve_number(struct yaml_node *node)
     }
 }
 
+/* Most are not: no word is longer, or begins with another letter. */
+static bool may_be_word(struct slice text)
+{
+    return text.len <= sizeof("False") - 1 && (text.len == 0 || memchr("~nNyYtToOfF.+-", text.ptr[0], 14));
+}
+
 void yaml_resolve_plain(struct yaml_node *node)
 {
     char first = node->text.len ? node->text.ptr[0] : '\0';
 
     node->kind = YAML_STRING;
-    if (resolve_word(node) || resolve_special(node))
+    if (may_be_word(node->text) && (resolve_word(node) || resolve_special(node)))
         return;
     if (digit_of(first) < 10 || first == '-' || first == '+' || first == '.')
         resolve_number(node);

@@ -152,7 +152,7 @@ static int add_all_volumes(struct injecting *in, struct sidecar *sidecar, const 
 static int patch_spec(struct injecting *in, const struct overriding *o, struct errmsg *msg)
 {
     struct sidecar sidecar;
-    int r = sidecar_init(&sidecar, in->injector->templates, in->injector->namespace_, o->values, in->workload.spec);
+    int r = sidecar_init(&sidecar, in->injector, o->values, in->workload.spec);
 
     if (r == 0)
         r = add_containers(in, &sidecar, o, msg);

@@ -56,3 +56,21 @@ json_t *fixture_load(const char *name)
         fail_msg("%s:%d: %s", path, error.line, error.text);
     return tree;
 }
+
+json_t *fixture_object(const json_t *objects, const json_t *test)
+{
+    json_t *object = json_deep_copy(json_object_get(objects, json_string_value(json_object_get(test, "object"))));
+    json_t *merge = json_object_get(test, "merge"), *annotations = json_object_get(test, "annotations");
+    struct workload workload;
+
+    assert_non_null(object);
+    if (merge)
+        assert_int_equal(json_object_update_recursive(object, merge), 0);
+    workload_read(object, &workload);
+    if (annotations) {
+        json_t *meta = workload.meta ? workload.meta : member_object(object, "metadata");
+
+        assert_int_equal(json_object_update_new(meta, json_pack("{s:O}", "annotations", annotations)), 0);
+    }
+    return object;
+}

@@ -20,3 +20,5 @@ void fixture_setup(struct fixture *fixture, const json_t *changes);
 void fixture_teardown(struct fixture *fixture);
 /* A file of testdata. */
 json_t *fixture_load(const char *name);
+/* The object of a case, with its annotations and what is merged into it. */
+json_t *fixture_object(const json_t *objects, const json_t *test);

@@ -18,24 +18,6 @@
 
 /* --- what a case says --- */
 
-static json_t *object_of(const json_t *objects, const json_t *test)
-{
-    json_t *object = json_deep_copy(json_object_get(objects, json_string_value(json_object_get(test, "object"))));
-    json_t *merge = json_object_get(test, "merge"), *annotations = json_object_get(test, "annotations");
-    struct workload workload;
-
-    assert_non_null(object);
-    if (merge)
-        assert_int_equal(json_object_update_recursive(object, merge), 0);
-    workload_read(object, &workload);
-    if (annotations) {
-        json_t *meta = workload.meta ? workload.meta : member_object(object, "metadata");
-
-        assert_int_equal(json_object_update_new(meta, json_pack("{s:O}", "annotations", annotations)), 0);
-    }
-    return object;
-}
-
 static json_t *at(json_t *tree, const char *pointer)
 {
     while (tree && *pointer) {
@@ -156,7 +138,7 @@ static void compare_answer(const char *name, const json_t *test, const json_t *o
 static void run_case(const json_t *objects, const json_t *test)
 {
     const char *name = json_string_value(json_object_get(test, "name"));
-    json_t *object = object_of(objects, test), *before = json_deep_copy(object), *owner = json_object_get(test, "owner");
+    json_t *object = fixture_object(objects, test), *before = json_deep_copy(object), *owner = json_object_get(test, "owner");
     struct inject_request request = {.object = object,
                                      .namespace_ = "emojivoto",
                                      .namespace_annotations = json_object_get(test, "namespace"),

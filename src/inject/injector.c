@@ -77,7 +77,7 @@ static int try_out(const struct injector *injector, struct errmsg *msg)
     static const char *const definitions[] = {"linkerd.proxy", "linkerd.redirect", "linkerd.proxy.volumes", "linkerd.debug"};
     json_t *values = injector_values(injector), *tree;
     struct sidecar sidecar = {.data = NULL};
-    int r = values ? sidecar_init(&sidecar, injector->templates, injector->namespace_, values, NULL) : -ENOMEM;
+    int r = values ? sidecar_init(&sidecar, injector, values, NULL) : -ENOMEM;
 
     for (size_t i = 0; r == 0 && i < sizeof(definitions) / sizeof(definitions[0]); i++) {
         r = sidecar_render(&sidecar, definitions[i], false, msg, &tree);
@@ -99,7 +99,8 @@ int injector_new(const struct injector_setup *setup, struct errmsg *msg, struct 
         injector->values = copy_shallow(setup->values);
         injector->namespace_ = slice_dup(slice_str(setup->namespace_));
         injector->created_by = slice_dup(slice_str(setup->created_by));
-        r = injector->values && injector->namespace_ && injector->created_by ? set_anchors(injector, setup->trust_anchors) : -ENOMEM;
+        injector->rendered = calloc(1, sizeof(*injector->rendered));
+        r = injector->values && injector->namespace_ && injector->created_by && injector->rendered ? set_anchors(injector, setup->trust_anchors) : -ENOMEM;
     }
     if (r == 0)
         r = try_out(injector, msg);
@@ -114,6 +115,9 @@ void injector_free(struct injector *injector)
 {
     if (!injector)
         return;
+    if (injector->rendered)
+        rendered_release(injector->rendered);
+    free(injector->rendered);
     json_decref(injector->values);
     free(injector->namespace_);
     free(injector->created_by);

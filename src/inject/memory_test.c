@@ -9,47 +9,10 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <stdlib.h>
 
+#include "inject/failing_memory.h"
 #include "inject/inject_fixture.h"
-
-static long allocations_left = -1; /* < 0: without end */
-static bool failed;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *memory, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
-
-static bool allowed(void)
-{
-    if (allocations_left < 0 || allocations_left-- > 0)
-        return true;
-    failed = true;
-    return false;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return allowed() ? __real_malloc(size) : NULL;
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return allowed() ? __real_calloc(count, size) : NULL;
-}
-
-void *__wrap_realloc(void *memory, size_t size)
-{
-    return allowed() ? __real_realloc(memory, size) : NULL;
-}
-
-static void *json_malloc_(size_t size)
-{
-    return __wrap_malloc(size);
-}
+#include "inject/injector.h"
 
 static const struct inject_request *make_request(struct inject_request *request, json_t *objects, json_t *namespace_)
 {
@@ -63,42 +26,79 @@ static const struct inject_request *make_request(struct inject_request *request,
     return request;
 }
 
-static void every_allocation(void **state)
-{
-    json_t *objects, *namespace_;
-    struct inject_request request;
-    struct inject_answer want, got;
+struct sweep {
     struct fixture fixture;
+    struct inject_request request;
+    json_t *objects, *namespace_;
+    struct inject_answer want;
+};
+
+static void setup(struct sweep *sweep)
+{
+    struct errmsg msg;
+
+    failing_memory_init();
+    fixture_setup(&sweep->fixture, NULL);
+    sweep->objects = fixture_load("objects.json");
+    sweep->namespace_ = json_pack("{s:s, s:s}", "linkerd.io/inject", "enabled", "config.linkerd.io/proxy-cpu-request", "2");
+    make_request(&sweep->request, sweep->objects, sweep->namespace_);
+    assert_int_equal(inject(sweep->fixture.injector, &sweep->request, &msg, &sweep->want), 0);
+}
+
+static void teardown(struct sweep *sweep)
+{
+    inject_answer_release(&sweep->want);
+    json_decref(sweep->namespace_);
+    json_decref(sweep->objects);
+    fixture_teardown(&sweep->fixture);
+}
+
+static void check(const struct sweep *sweep, long at, int r, struct inject_answer *got)
+{
+    bool told;
+
+    if (r < 0) {
+        if (r != -ENOMEM && r != -EINVAL) /* -EINVAL: a parser does not say why */
+            fail_msg("allocation %ld: %d", at, r);
+        return;
+    }
+    told = json_array_size(got->warnings) > json_array_size(sweep->want.warnings); /* the parser of a list of variables may not say why */
+    if (got->verdict != sweep->want.verdict || !(json_equal(sweep->want.patch, got->patch) || told))
+        fail_msg("allocation %ld: another answer", at);
+    inject_answer_release(got);
+}
+
+/* `forget`: the containers are made anew in each run; else they are those that the injector remembers. */
+static long run_out(struct sweep *sweep, bool forget)
+{
+    struct inject_answer got;
     struct errmsg msg;
     long at = 0;
+    bool failed;
 
-    json_set_alloc_funcs(json_malloc_, free);
-    fixture_setup(&fixture, NULL);
-    objects = fixture_load("objects.json");
-    namespace_ = json_pack("{s:s, s:s}", "linkerd.io/inject", "enabled", "config.linkerd.io/proxy-cpu-request", "2");
-    assert_int_equal(inject(fixture.injector, make_request(&request, objects, namespace_), &msg, &want), 0);
     do {
         int r;
 
-        failed = false;
-        allocations_left = at++;
-        r = inject(fixture.injector, &request, &msg, &got);
-        allocations_left = -1;
-        if (r == 0) {
-            bool told = json_array_size(got.warnings) > json_array_size(want.warnings); /* the parser of a list of variables may not say why */
-
-            if (got.verdict != want.verdict || !(json_equal(want.patch, got.patch) || told))
-                fail_msg("allocation %ld: another answer", at);
-            inject_answer_release(&got);
-        } else if (r != -ENOMEM && r != -EINVAL) { /* -EINVAL: a parser does not say why */
-            fail_msg("allocation %ld: %d", at, r);
-        }
+        if (forget)
+            rendered_release(sweep->fixture.injector->rendered);
+        failing_memory_set(at++);
+        r = inject(sweep->fixture.injector, &sweep->request, &msg, &got);
+        failed = failing_memory_end();
+        check(sweep, at, r, &got);
+        assert_int_equal(inject(sweep->fixture.injector, &sweep->request, &msg, &got), 0); /* what is remembered is whole */
+        check(sweep, at, 0, &got);
     } while (failed);
-    assert_true(at > 1000);
-    inject_answer_release(&want);
-    json_decref(namespace_);
-    json_decref(objects);
-    fixture_teardown(&fixture);
+    return at;
+}
+
+static void every_allocation(void **state)
+{
+    struct sweep sweep;
+
+    setup(&sweep);
+    assert_true(run_out(&sweep, true) > 1000);
+    assert_true(run_out(&sweep, false) > 100);
+    teardown(&sweep);
 }
 
 int main(void)

@@ -1,11 +1,16 @@
 #include "inject/sidecar.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "base/limits.h"
 #include "base/mutation.h"
+#include "inject/injector.h"
 #include "inject/port_list.h"
+#include "template/copy.h"
 #include "template/from_yaml.h"
+
+enum { DEFINITION_MAX = 64 }; /* bytes of the name of a definition, and more */
 
 /* What the first container of the application may do and gave up; NULL when it says nothing. */
 static json_t *capabilities_of(const json_t *spec)
@@ -72,51 +77,79 @@ static int give_capabilities(json_t *values, const json_t *spec)
     return json_object_set_nocheck(json_object_get(values, "proxyInit"), "capabilities", capabilities) < 0 ? -ENOMEM : 0;
 }
 
-int sidecar_init(struct sidecar *sidecar, const struct template_set *templates, const char *namespace_, json_t *values,
-                 const json_t *spec)
+int sidecar_init(struct sidecar *sidecar, const struct injector *injector, json_t *values, const json_t *spec)
 {
     json_t *proxy = json_object_get(values, "proxy"), *pod = NULL;
     int r = mount_token(values, spec);
 
-    *sidecar = (struct sidecar){.templates = templates, .registry = json_incref(json_object_get(values, "registry"))};
+    *sidecar = (struct sidecar){.templates = injector->templates};
     if (r == 0)
         r = give_capabilities(values, spec);
     if (r == 0)
         pod = describe_pod(proxy, spec);
-    sidecar->root = json_pack("{s:O, s:{s:s, s:s}}", "Values", values, "Release", "Name", "linkerd", "Namespace", namespace_);
-    if (pod && sidecar->root)
-        sidecar->data = json_pack("{s:O, s:O, s:O}", "root", sidecar->root, "proxy", proxy, "pod", pod);
+    sidecar->root = json_pack("{s:O, s:{s:s, s:s}}", "Values", values, "Release", "Name", "linkerd", "Namespace", injector->namespace_);
+    if (pod && sidecar->root) /* what differs soonest comes first */
+        sidecar->data = json_pack("{s:O, s:O, s:O}", "pod", pod, "proxy", proxy, "root", sidecar->root);
     json_decref(pod);
-    return sidecar->data ? 0 : -ENOMEM;
+    if (sidecar->data)
+        sidecar->made = rendered_find(injector->rendered, sidecar->data);
+    return sidecar->made ? 0 : -ENOMEM;
 }
 
 void sidecar_release(struct sidecar *sidecar)
 {
+    json_decref(sidecar->made);
     json_decref(sidecar->data);
     json_decref(sidecar->root);
-    json_decref(sidecar->registry);
     *sidecar = (struct sidecar){.data = NULL};
 }
 
-static int set_registry(struct sidecar *sidecar, bool whole_name)
+/* The same data, but that there is no registry; a new reference. NULL when there is no memory. */
+static json_t *without_registry(const struct sidecar *sidecar)
 {
-    json_t *values = json_object_get(sidecar->root, "Values");
+    json_t *data = copy_shallow(sidecar->data), *root = copy_shallow(sidecar->root), *values = copy_shallow(json_object_get(sidecar->root, "Values"));
+    bool done = data && root && values && put(values, "registry", json_string("")) == 0 && json_object_set_nocheck(root, "Values", values) == 0 &&
+                json_object_set_nocheck(data, "root", root) == 0;
 
-    if (whole_name)
-        return put(values, "registry", json_string(""));
-    return sidecar->registry && json_object_set_nocheck(values, "registry", sidecar->registry) < 0 ? -ENOMEM : 0;
+    json_decref(values);
+    json_decref(root);
+    if (done)
+        return data;
+    json_decref(data);
+    return NULL;
+}
+
+static int render(struct sidecar *sidecar, const char *definition, bool whole_name, struct errmsg *msg, json_t **ret_tree)
+{
+    json_t *data = whole_name ? without_registry(sidecar) : json_incref(sidecar->data);
+    struct buffer text;
+    int r = data ? 0 : -ENOMEM;
+
+    buffer_init(&text, LIMIT_TEMPLATE_FILE);
+    if (r == 0)
+        r = template_render(sidecar->templates, slice_str(definition), data, msg, &text);
+    if (r == 0)
+        r = from_yaml(buffer_slice(&text), definition, false, msg, ret_tree);
+    buffer_release(&text);
+    json_decref(data);
+    return r;
 }
 
 int sidecar_render(struct sidecar *sidecar, const char *definition, bool whole_name, struct errmsg *msg, json_t **ret_tree)
 {
-    struct buffer text;
-    int r = set_registry(sidecar, whole_name);
+    char key[DEFINITION_MAX];
+    json_t *tree;
+    int r = 0;
 
-    buffer_init(&text, LIMIT_TEMPLATE_FILE);
+    snprintf(key, sizeof(key), "%s%s", definition, whole_name ? " with a whole name" : "");
+    tree = json_incref(json_object_get(sidecar->made, key));
+    if (!tree)
+        r = render(sidecar, definition, whole_name, msg, &tree);
+    if (r == 0 && json_object_set_nocheck(sidecar->made, key, tree) < 0) {
+        json_decref(tree);
+        r = -ENOMEM;
+    }
     if (r == 0)
-        r = template_render(sidecar->templates, slice_str(definition), sidecar->data, msg, &text);
-    if (r == 0)
-        r = from_yaml(buffer_slice(&text), definition, false, msg, ret_tree);
-    buffer_release(&text);
+        *ret_tree = tree;
     return r;
 }

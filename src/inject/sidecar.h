@@ -10,16 +10,20 @@
 #include "inject/overrides.h"
 #include "template/template.h"
 
+struct injector;
+
 struct sidecar {
     const struct template_set *templates;
     json_t *root;     /* Values and Release, owned */
-    json_t *registry; /* of the values, owned */
-    json_t *data;     /* root, proxy, pod: what the definitions are given, owned */
+    json_t *data;     /* pod, proxy, root: what the definitions are given, owned */
+    json_t *made;     /* what they gave, perhaps for an earlier pod (inject/rendered.h), owned */
 };
 
-/* The values of `overriding` with what the pod itself says: its ports, and capabilities of its first container. 0 or -ENOMEM. */
-int sidecar_init(struct sidecar *sidecar, const struct template_set *templates, const char *namespace_, json_t *values,
-                 const json_t *spec);
+/*
+ * The values of `overriding` with what the pod itself says: its ports, and capabilities of its first container. They do not change any more
+ * after this. 0 or -ENOMEM; release it in any case.
+ */
+int sidecar_init(struct sidecar *sidecar, const struct injector *injector, json_t *values, const json_t *spec);
 void sidecar_release(struct sidecar *sidecar);
 
 /*

@@ -94,8 +94,12 @@ static int grow(struct splice *splice)
 
 static void add_inserted(struct splice *splice, struct slice text)
 {
+    if (!splice->crlf) {
+        buffer_add(&splice->inserted, text);
+        return;
+    }
     for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] == '\n' && splice->crlf)
+        if (text.ptr[i] == '\n')
             buffer_add_byte(&splice->inserted, '\r');
         buffer_add_byte(&splice->inserted, text.ptr[i]);
     }

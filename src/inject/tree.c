@@ -1,5 +1,6 @@
 #include "inject/tree.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -312,4 +313,52 @@ bool tree_same(const json_t *a, const json_t *b)
     }
     return !json_is_string(a) || (json_string_length(a) == json_string_length(b) &&
                                   memcmp(json_string_value(a), json_string_value(b), json_string_length(a)) == 0);
+}
+
+static bool is_map_read_from(const struct yaml_node *node, const json_t *map)
+{
+    if (!json_is_object(map) || json_object_size(map) != node->count)
+        return false;
+    for (const struct yaml_item *item = node->items; item; item = item->next) {
+        const json_t *value = json_object_getn(map, item->key.ptr, item->key.len);
+
+        if (!value || !tree_is_read_from(item->value, value))
+            return false;
+    }
+    return true;
+}
+
+static bool is_list_read_from(const struct yaml_node *node, const json_t *list)
+{
+    size_t i = 0;
+
+    if (!json_is_array(list) || json_array_size(list) != node->count)
+        return false;
+    for (const struct yaml_item *item = node->items; item; item = item->next)
+        if (!tree_is_read_from(item->value, json_array_get(list, i++)))
+            return false;
+    return true;
+}
+
+bool tree_is_read_from(const struct yaml_node *node, const json_t *tree)
+{
+    switch (node ? node->kind : YAML_NULL) {
+    case YAML_NULL:
+        break;
+    case YAML_BOOLEAN:
+        return json_is_boolean(tree) && json_is_true(tree) == node->boolean;
+    case YAML_INTEGER:
+        if (json_is_integer(tree))
+            return json_integer_value(tree) == node->integer;
+        __attribute__((fallthrough));
+    case YAML_NUMBER:
+        return json_is_number(tree) && !isnan(node->number) && !(json_number_value(tree) < node->number) && !(json_number_value(tree) > node->number);
+    case YAML_STRING:
+        return json_is_string(tree) && slice_eq(node->text, slice_of(json_string_value(tree), json_string_length(tree)));
+    case YAML_LIST:
+        return is_list_read_from(node, tree);
+    case YAML_MAP:
+        return is_map_read_from(node, tree);
+    }
+    return json_is_null(tree);
 }

@@ -28,5 +28,7 @@ json_t *tree_uninject(json_t *object, struct uninjection *how);
 
 /* Equal in value: 1 and 1.0 are. Bounded by the trees. */
 bool tree_same(const json_t *a, const json_t *b);
+/* The same of what was read from a text, which need not become a tree for it. `node` is NULL where the text holds nothing. */
+bool tree_is_read_from(const struct yaml_node *node, const json_t *tree);
 /* A map or list in brackets that stays as {} or [] when it gets empty; all others go with their key. */
 bool tree_keeps_empty(struct slice text, const struct yaml_node *node, const struct yaml_node *parent);

@@ -17,7 +17,7 @@ static bool is_word_of_yaml(struct slice s)
         ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF",
     };
 
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]) && s.len <= sizeof("False") - 1; i++) /* none is longer */
         if (slice_eq(s, slice_str(words[i])))
             return true;
     return false;
@@ -260,6 +260,10 @@ static bool space_follows(struct slice s, size_t i)
 
 static void write_plain(struct slice s, struct line line)
 {
+    if (!line.folds || slice_find(s, ' ') == s.len) {
+        buffer_add(line.out, s);
+        return;
+    }
     for (size_t i = 0; i < s.len; i++)
         if (space_follows(s, i) || !fold(&line, s, i))
             buffer_add_byte(line.out, s.ptr[i]);

@@ -19,7 +19,7 @@ struct own_certificate {
     char server_name[256];
     struct timer timer;
     struct api_call *call;
-    bool troubled;            /* and it was said */
+    bool troubled;            /* and it was said, once */
     struct buffer served;     /* the certificate that was given last */
     /* of the round that runs */
     struct webhook_pair pair;
@@ -41,6 +41,13 @@ static void end_round(struct own_certificate *own, int64_t pause_ns)
 {
     forget_round(own);
     timer_set(&own->controller->loop, &own->timer, own->controller->loop.now_ns + pause_ns);
+}
+
+/* All is as it should be: what goes wrong from here on is told again. */
+static void end_well(struct own_certificate *own)
+{
+    own->troubled = false;
+    end_round(own, LOOK_NS);
 }
 
 static void give_up(struct own_certificate *own, const char *what, const char *why)
@@ -94,7 +101,7 @@ static void serve(struct own_certificate *own)
     struct errmsg msg = {""};
 
     if (slice_eq(certificate, buffer_slice(&own->served)) && own->served.len) {
-        end_round(own, LOOK_NS);
+        end_well(own);
         return;
     }
     if (webhook_certificate_give(own->setup.certificate, certificate, buffer_slice(&own->pair.key), &msg) < 0) {
@@ -103,8 +110,7 @@ static void serve(struct own_certificate *own)
     }
     buffer_clear(&own->served);
     (void)buffer_add(&own->served, certificate);
-    own->troubled = false;
-    end_round(own, LOOK_NS);
+    end_well(own);
 }
 
 /* --- the configuration --- */
