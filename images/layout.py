@@ -133,10 +133,12 @@ def controller(name, source):
 
 
 def cni_plugin(name, source):
-    """The plugin, which the runtime of the node runs, and its installer, which writes into directories of root's: one program."""
+    """The plugin, which the runtime of the node runs; its installer, which writes into directories of root's; two controllers: one program."""
     image = Image(name, entrypoint=["/usr/bin/linkerd2-cni-install"])
     image.file("/opt/cni/bin/linkerd-cni", source.ours("linkerd-cni"), mode=0o755)
     image.link("/usr/bin/linkerd2-cni-install", "../../opt/cni/bin/linkerd-cni")
+    for controller in ("linkerd-cni-repair-controller", "linkerd-cni-taint-controller"):
+        image.link(f"/usr/lib/linkerd/{controller}", "../../../opt/cni/bin/linkerd-cni")
     image.file("/LICENSE", ROOT / "LICENSE")
     return image
 

@@ -94,6 +94,8 @@ enum {
     LIMIT_CNI_PLUGINS = 64,                  /* entries of one network's list of plugins */
     LIMIT_CNI_FILES = 256,                   /* network configurations of one node */
     LIMIT_CNI_PROGRAM = 64 * 1024 * 1024,    /* bytes of the plugin as it is copied to the node */
+    LIMIT_CNI_REPAIRS = 256,                 /* pods of one node without rules that wait for their eviction */
+    LIMIT_CNI_TAINTED = 20000,               /* nodes that wait for the plugin */
 
     /* Configuration files */
     LIMIT_YAML_FILE = 16 * 1024 * 1024,

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cni/agents.h"
 #include "cni/install.h"
 #include "cni/plugin.h"
 
@@ -25,6 +26,8 @@ static const struct {
     int (*run)(int argc, char *argv[]);
 } programs[] = {
     {"linkerd2-cni-install", install_main},
+    {"linkerd-cni-repair-controller", repair_main},
+    {"linkerd-cni-taint-controller", taint_main},
 };
 
 static const char *name_of(const char *path)

@@ -32,6 +32,7 @@ struct slice api_client_server(const struct api_client *client);
 struct loop *api_client_loop(const struct api_client *client);
 
 #define API_JSON "application/json"
+#define API_JSON_PATCH "application/json-patch+json"
 #define API_MERGE_PATCH "application/merge-patch+json"
 #define API_STRATEGIC_PATCH "application/strategic-merge-patch+json"
 #define API_APPLY_PATCH "application/apply-patch+yaml"

@@ -12,7 +12,7 @@
 #include "kube/decode.h"
 #include "mesh/backoff.h"
 
-enum { PAGE = 500, VERSION_MAX = 128, CONTINUE_MAX = 64 * 1024, WATCH_MIN_S = 300, WATCH_SPREAD_S = 300 };
+enum { PAGE = 500, BASE_MAX = 4096, VERSION_MAX = 128, CONTINUE_MAX = 64 * 1024, WATCH_MIN_S = 300, WATCH_SPREAD_S = 300 };
 
 static const int64_t STALL_NS = 60 * NS_PER_S;   /* a state that is being sent and brings not a byte for so long */
 static const int64_t OVERDUE_NS = 60 * NS_PER_S; /* a watch beyond the time that it was asked for */
@@ -31,7 +31,7 @@ struct api_reflector {
     struct reporter filter; /* of the decoder: passes errors on */
     struct decode_sink sink;
     struct api_handler handler;
-    const char *base; /* "/apis/policy.linkerd.io/v1beta3/servers" */
+    const char *base; /* "/apis/policy.linkerd.io/v1beta3/servers?", the selection behind it */
     enum phase phase;
     bool no_watch_list; /* the server has refused it */
     bool synced;
@@ -455,14 +455,14 @@ static void write_path(struct api_reflector *reflector, struct buffer *path)
 
     buffer_add(path, slice_str(reflector->base));
     if (reflector->phase == LISTING) {
-        buffer_printf(path, "?limit=%d", PAGE);
+        buffer_printf(path, "limit=%d", PAGE);
         if (reflector->more.len) {
             buffer_add_lit(path, "&continue=");
             add_escaped(path, buffer_slice(&reflector->more));
         }
         return;
     }
-    buffer_printf(path, "?watch=true&allowWatchBookmarks=true&timeoutSeconds=%u", seconds);
+    buffer_printf(path, "watch=true&allowWatchBookmarks=true&timeoutSeconds=%u", seconds);
     if (reflector->phase == WATCH_LIST) {
         buffer_add_lit(path, "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan");
     } else {
@@ -523,14 +523,33 @@ static void on_timer(struct timer *timer)
 
 /* --- the reflector --- */
 
+static void add_selector(struct buffer *to, const char *name, struct slice selector)
+{
+    if (!selector.len)
+        return;
+    buffer_printf(to, "%s=", name);
+    add_escaped(to, selector);
+    buffer_add_byte(to, '&');
+}
+
+/* What is the same in every request; the rest of the query follows. NULL without memory. */
 static char *base_of(const struct api_reflector_options *options)
 {
     struct slice group = kube_kind_group(options->kind);
-    char path[512];
-    int len = group.len ? snprintf(path, sizeof(path), "/apis/%.*s/%.*s/%.*s", SLICE_ARGS(group), SLICE_ARGS(options->version), SLICE_ARGS(options->resource))
-                        : snprintf(path, sizeof(path), "/api/%.*s/%.*s", SLICE_ARGS(options->version), SLICE_ARGS(options->resource));
+    const struct api_selection *selection = &options->selection;
+    struct buffer path;
+    char *base;
 
-    return len > 0 && (size_t)len < sizeof(path) ? slice_dup(slice_str(path)) : NULL;
+    buffer_init(&path, BASE_MAX);
+    buffer_printf(&path, group.len ? "/apis/%.*s/%.*s" : "/api%.*s/%.*s", SLICE_ARGS(group), SLICE_ARGS(options->version));
+    if (selection->namespace_.len)
+        buffer_printf(&path, "/namespaces/%.*s", SLICE_ARGS(selection->namespace_));
+    buffer_printf(&path, "/%.*s?", SLICE_ARGS(options->resource));
+    add_selector(&path, "fieldSelector", selection->fields);
+    add_selector(&path, "labelSelector", selection->labels);
+    base = buffer_error(&path) ? NULL : slice_dup(buffer_slice(&path));
+    buffer_release(&path);
+    return base;
 }
 
 int api_reflector_new(const struct api_reflector_options *options, struct api_reflector **ret_reflector)
@@ -548,6 +567,7 @@ int api_reflector_new(const struct api_reflector_options *options, struct api_re
     reflector->options = *options;
     reflector->options.version = slice_str(version);
     reflector->options.resource = SLICE_NULL;
+    reflector->options.selection = (struct api_selection){0};
     reflector->base = base;
     reflector->filter.report = filter_report;
     reflector->sink.decoded = decoded;

@@ -1,5 +1,5 @@
 /*
- * Keeps all objects of one kind in the store as an API server has them.
+ * Keeps all objects of one kind, or a selection of them, in the store as an API server has them.
  *
  *     api_reflector_new() -> on_synced() once, when all is there -> api_reflector_free()
  *
@@ -24,6 +24,16 @@
 
 struct api_reflector;
 
+/*
+ * Which objects of a kind: the server sends no others, and one that changes so that it does not belong to them any more is gone. The rights
+ * that are needed are as narrow as the namespace.
+ */
+struct api_selection {
+    struct slice namespace_; /* empty: all */
+    struct slice fields;     /* "spec.nodeName=node1,status.phase!=Failed"; empty: whatever they are */
+    struct slice labels;     /* "app=web,linkerd.io/control-plane-ns"; empty: whatever they are */
+};
+
 struct api_reflector_options {
     struct api_client *client;
     struct store *store;
@@ -31,6 +41,7 @@ struct api_reflector_options {
     enum kube_kind kind;
     struct slice version;  /* "v1beta3"; one that kube/kinds.h lists */
     struct slice resource; /* "servers" */
+    struct api_selection selection;
     void (*on_synced)(void *owner);
     void *owner;
 };

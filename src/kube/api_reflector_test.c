@@ -295,6 +295,28 @@ static void test_overdue(void **state)
     expect(&changes, "-a -b ");
 }
 
+/* One namespace, and only what selectors name, however it is asked for. */
+static void test_selection(void **state)
+{
+    struct api_reflector_options options = {
+        .client = world.client, .store = store, .kind = KUBE_POD, .version = SLICE_LIT("v1"), .resource = SLICE_LIT("pods"), .on_synced = on_synced,
+        .selection = {SLICE_LIT("linkerd-cni"), SLICE_LIT("spec.nodeName=node1,status.phase!=Failed"), SLICE_LIT("linkerd.io/control-plane-ns")}};
+    struct api_reflector *pods;
+    struct served *asked;
+
+    begin();
+    assert_int_equal(api_reflector_new(&options, &pods), 0);
+    asked = next("GET /api/v1/namespaces/linkerd-cni/pods?fieldSelector=spec.nodeName%3Dnode1%2Cstatus.phase%21%3DFailed&labelSelector=linkerd.io%2Fcontrol-plane-ns"
+                 "&watch=true&allowWatchBookmarks=true&timeoutSeconds=*&sendInitialEvents=true&resourceVersionMatch=NotOlderThan");
+    api_answer(asked, 422, NULL, STATUS("422", "Invalid", "no"));
+    asked = next("GET /api/v1/namespaces/linkerd-cni/pods?fieldSelector=spec.nodeName%3Dnode1%2Cstatus.phase%21%3DFailed&labelSelector=linkerd.io%2Fcontrol-plane-ns"
+                 "&limit=500");
+    api_answer(asked, 200, NULL, LIST("9", "", ""));
+    api_settle(&world);
+    assert_true(api_reflector_is_synced(pods));
+    api_reflector_free(pods);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -307,6 +329,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nonsense, setup, teardown),
         cmocka_unit_test_setup_teardown(test_overdue, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_selection, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,17 +41,19 @@ struct api_source {
     bool discovered;  /* once */
 };
 
-/* Kinds that every API server has, in this version. */
+/*
+ * Kinds that every API server has, in this version. Pods that have ended have no address and no proxy; where many jobs run, most pods are such.
+ */
 static const struct {
     enum kube_kind kind;
-    const char *resource, *version;
+    const char *resource, *version, *fields;
 } built_in[] = {
     {KUBE_NAMESPACE, "namespaces", "v1"},
     {KUBE_NODE, "nodes", "v1"},
     {KUBE_SERVICE_ACCOUNT, "serviceaccounts", "v1"},
     {KUBE_SERVICE, "services", "v1"},
     {KUBE_ENDPOINT_SLICE, "endpointslices", "v1"},
-    {KUBE_POD, "pods", "v1"},
+    {KUBE_POD, "pods", "v1", "status.phase!=Succeeded,status.phase!=Failed"},
 };
 
 static bool is_built_in(enum kube_kind kind)
@@ -96,7 +98,8 @@ static void on_synced(void *owner)
     task_wake(api_client_loop(source->client), &source->look);
 }
 
-static int reflect(struct api_source *source, enum kube_kind kind, struct slice version, const char *resource)
+/* `fields`: NULL for all objects of the kind. */
+static int reflect(struct api_source *source, enum kube_kind kind, struct slice version, const char *resource, const char *fields)
 {
     const struct api_reflector_options options = {
         .client = source->client,
@@ -105,6 +108,7 @@ static int reflect(struct api_source *source, enum kube_kind kind, struct slice 
         .kind = kind,
         .version = version,
         .resource = slice_str(resource),
+        .selection.fields = slice_str(fields ? fields : ""),
         .on_synced = on_synced,
         .owner = source,
     };
@@ -118,7 +122,7 @@ static int reflect_built_in(struct api_source *source)
 
     for (size_t i = 0; i < sizeof(built_in) / sizeof(built_in[0]) && r == 0; i++)
         if (is_wanted(source, built_in[i].kind))
-            r = reflect(source, built_in[i].kind, slice_str(built_in[i].version), built_in[i].resource);
+            r = reflect(source, built_in[i].kind, slice_str(built_in[i].version), built_in[i].resource, built_in[i].fields);
     return r;
 }
 
@@ -217,7 +221,7 @@ static int follow(struct api_source *source, enum kube_kind kind)
             return api_reflector_clear(source->store, kind);
         }
     }
-    return served->rank ? reflect(source, kind, version, served->resource) : 0;
+    return served->rank ? reflect(source, kind, version, served->resource, NULL) : 0;
 }
 
 static int follow_all(struct api_source *source)

@@ -10,7 +10,8 @@
  * read counts.
  *
  * The store is called synced when everything that the server has at the beginning has come. Nothing is derived here:
- * EndpointSlices and addresses come from the cluster. Endpoints are never read: the cluster has slices for them.
+ * EndpointSlices and addresses come from the cluster. Endpoints are never read: the cluster has slices for them; nor are
+ * Pods that have ended.
  *
  * The loop's thread, which is the store's.
  */

@@ -88,8 +88,22 @@ static void check_node(struct decoder *d, const struct path *path, const struct 
     if (!node->zone.ptr)
         node->zone = kube_map_get_lit(&node->meta.labels, "failure-domain.beta.kubernetes.io/zone");
 }
-const struct shape kube_node_shape = {
-    .size = sizeof(struct kube_node), .ignored = DOCUMENT_FIELDS " spec", .check = check_node};
+
+static const struct field taint_fields[] = {
+    FIELD("key", TEXT, kube_taint, key, .required = true),
+};
+static const struct shape taint_shape = SHAPE(kube_taint, taint_fields, .ignored = "value effect timeAdded");
+
+static const struct field node_spec_fields[] = {
+    FIELDS("taints", STRUCT, kube_node, spec.taints, spec.taint_count, .shape = &taint_shape),
+};
+static const struct shape node_spec_shape =
+    SHAPE(kube_node, node_spec_fields, .ignored = "podCIDR podCIDRs providerID unschedulable configSource externalID");
+
+static const struct field node_fields[] = {
+    INSIDE("spec", node_spec_shape),
+};
+const struct shape kube_node_shape = SHAPE(kube_node, node_fields, .ignored = DOCUMENT_FIELDS, .check = check_node);
 
 /* ---- Service ---- */
 

@@ -105,6 +105,29 @@ static const struct shape pod_status_shape =
               "message reason nominatedNodeName hostIPs startTime initContainerStatuses containerStatuses qosClass "
               "ephemeralContainerStatuses resize observedGeneration resourceClaimStatuses extendedResourceClaimStatus");
 
+/* Of a container's state, or its last one: it has ended with 95, as the network validator does where rules are missing. */
+static bool has_ended_without_rules(const struct yaml_node *state)
+{
+    const struct yaml_node *code = yaml_get_lit(yaml_get_lit(state, "terminated"), "exitCode");
+
+    return code && code->kind == YAML_INTEGER && code->integer == 95;
+}
+
+/* Said of one container in the many of a pod's status: not worth a struct for each of them. One that runs has not found out yet. */
+static bool lacks_rules(const struct yaml_node *status)
+{
+    const struct yaml_node *list = yaml_get_lit(status, "initContainerStatuses"), *name, *state;
+
+    for (const struct yaml_item *item = list && list->kind == YAML_LIST ? list->items : NULL; item; item = item->next) {
+        name = yaml_get_lit(item->value, "name");
+        state = yaml_get_lit(item->value, "state");
+        if (name && name->kind == YAML_STRING && slice_eq(name->text, SLICE_LIT("linkerd-network-validator")))
+            return has_ended_without_rules(state) ||
+                   (yaml_get_lit(state, "waiting") && has_ended_without_rules(yaml_get_lit(item->value, "lastState")));
+    }
+    return false;
+}
+
 static void settle_pod_ips(struct decoder *d, const struct path *path, const struct yaml_node *node,
                            struct kube_pod *pod)
 {
@@ -133,6 +156,7 @@ static void check_pod(struct decoder *d, const struct path *path, const struct y
     if (!pod->spec.service_account.len)
         pod->spec.service_account = SLICE_LIT("default");
     settle_pod_ips(d, path, node, pod);
+    pod->status.lacks_rules = lacks_rules(yaml_get_lit(node, "status"));
 }
 
 static const struct field pod_fields[] = {

@@ -301,6 +301,35 @@ static void pods(void **state)
     release(&result);
 }
 
+/* What the network validator found out: 95 as its last word, not one that it takes back while it runs again. */
+static void pods_without_rules(void **state)
+{
+    static const struct {
+        const char *statuses;
+        bool lacks;
+    } cases[] = {
+        {"[]", false},
+        {"[{name: linkerd-network-validator, state: {terminated: {exitCode: 95}}}]", true},
+        {"[{name: x, state: {}}, {name: linkerd-network-validator, state: {waiting: {reason: CrashLoopBackOff}}, lastState: {terminated: {exitCode: 95}}}]", true},
+        {"[{name: linkerd-network-validator, state: {running: {}}, lastState: {terminated: {exitCode: 95}}}]", false},
+        {"[{name: linkerd-network-validator, state: {terminated: {exitCode: 0}}, lastState: {terminated: {exitCode: 95}}}]", false},
+        {"[{name: linkerd-network-validator, state: {terminated: {exitCode: 1}}}]", false},
+        {"[{name: linkerd-network-validator, state: {waiting: {}}}]", false},
+        {"[{name: other, state: {terminated: {exitCode: 95}}}]", false},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct result result;
+        char text[512];
+
+        snprintf(text, sizeof(text), "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {}, status: {podIP: 10.0.0.9, initContainerStatuses: %s}}",
+                 cases[i].statuses);
+        if (kube_pod(decode_good(&result, text))->status.lacks_rules != cases[i].lacks)
+            fail_msg("%s", cases[i].statuses);
+        release(&result);
+    }
+}
+
 static void external_workloads(void **state)
 {
     static const char *const texts[] = {
@@ -816,6 +845,7 @@ int main(void)
         cmocka_unit_test(services),
         cmocka_unit_test(endpoint_slices),
         cmocka_unit_test(pods),
+        cmocka_unit_test(pods_without_rules),
         cmocka_unit_test(external_workloads),
         cmocka_unit_test(service_profiles),
         cmocka_unit_test(policies),

@@ -212,7 +212,7 @@ static void decode_port_range(struct decoder *decoder, const struct path *path, 
 {
     struct kube_port_range *range = at;
 
-    if (node->kind == YAML_LIST || node->kind == YAML_MAP || port_range_parse(node->text, range) < 0)
+    if (node->kind == YAML_LIST || node->kind == YAML_MAP || kube_port_range_parse(node->text, range) < 0)
         expected(decoder, path, node, "a port (\"80\") or a range of ports (\"8000-8010\")");
 }
 

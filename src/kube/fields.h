@@ -98,7 +98,7 @@ char *yaml_describe(const struct yaml_node *node, char out[FOUND_TEXT_MAX]);
 /* ---- values; 0 or -EINVAL ---- */
 int quantity_milli(struct slice text, int64_t *ret_milli);
 int time_parse(struct slice text, int64_t *ret_ns);
-int port_range_parse(struct slice text, struct kube_port_range *ret_range);
+int kube_port_range_parse(struct slice text, struct kube_port_range *ret_range);
 
 #define FIELD(key, kind, type_, member, ...)                                                                           \
     {                                                                                                                  \

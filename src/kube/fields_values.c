@@ -61,7 +61,7 @@ int quantity_milli(struct slice text, int64_t *ret_milli)
     return 0;
 }
 
-int port_range_parse(struct slice text, struct kube_port_range *ret_range)
+int kube_port_range_parse(struct slice text, struct kube_port_range *ret_range)
 {
     size_t dash = slice_find(text, '-');
     uint64_t first, last;

@@ -167,9 +167,16 @@ struct kube_namespace {
     struct kube_object meta;
 };
 
+struct kube_taint {
+    struct slice key;
+};
 struct kube_node {
     struct kube_object meta;
     struct slice zone; /* label topology.kubernetes.io/zone, else the older failure-domain one */
+    struct {
+        struct kube_taint *taints; /* in their order, which a patch counts on */
+        size_t taint_count;
+    } spec;
 };
 
 struct kube_service_account {
@@ -316,6 +323,7 @@ struct kube_pod {
         size_t pod_ip_count;
         struct kube_condition *conditions;
         size_t condition_count;
+        bool lacks_rules; /* its network validator has ended with 95, and runs not again: nothing redirects its traffic to its proxy */
     } status;
 };
 /*

@@ -16,6 +16,10 @@ VALUES = [
     ["--set", "destCNINetDir=/a/net.d,destCNIBinDir=/a/bin,tolerations=null,updateStrategy.type=OnDelete,updateStrategy.rollingUpdate=null"],
     ["--set", "nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0].key=k,"
      "extraInitContainers[0].name=wait"],
+    ["--set", "repairController.enabled=true,repairController.logLevel=debug,repairController.logFormat=json,repairController.resources.memory.limit=32Mi"],
+    ["--set", "repairController.enabled=true,repairController.enableSecurityContext=false,disableIPv6=false"],
+    ["--set", "nodeTaint.enabled=true,nodeTaint.key=example.org/wait,nodeTaint.replicas=2,nodeTaint.resources.cpu.request=5m,nodeTaint.tolerations[0].key=x"],
+    ["--set", "nodeTaint.enabled=true,repairController.enabled=true,priorityClassName=x,imagePullSecrets[0].name=s,image.digest=" + DIGEST],
 ]
 
 
@@ -45,7 +49,8 @@ def test_flags_are_values(linkerd, flags, values):
 
 @pytest.mark.parametrize("args, word", [
     (["--admin-port", "x"], "--admin-port"), (["--set", "proxyUID=0"], "proxyUID"), (["--set", "iptablesMode=other"], "iptablesMode"),
-    (["--set", "destCNINetDir=relative"], "destCNINetDir"), (["--set", "unknown=1"], "unknown"), (["--set", "repairController.enabled=true"], "enabled"),
+    (["--set", "destCNINetDir=relative"], "destCNINetDir"), (["--set", "unknown=1"], "unknown"), (["--set", "repairController.enabled=yes"], "enabled"),
+    (["--set", "repairController.logFormat=xml"], "logFormat"), (["--set", "nodeTaint.key=no key"], "nodeTaint.key"), (["--set", "nodeTaint.replicas=0"], "replicas"),
     (["-f", "nowhere.yaml"], "nowhere.yaml"),
 ])
 def test_refused(linkerd, args, word):
@@ -53,9 +58,37 @@ def test_refused(linkerd, args, word):
     assert (done.returncode, done.stdout) == (1, "") and word in done.stderr, done.stderr
 
 
+def rights(linkerd, *args):
+    """What each role grants: {(kind, name): {(resource, verb)}}."""
+    return {(key[1], key[3]): {(resource, verb) for rule in document["rules"] for resource in rule["resources"] for verb in rule["verbs"]}
+            for key, document in objects(linkerd("install-cni", *args).stdout).items() if "rules" in document}
+
+
+READS = {("pods", "get"), ("namespaces", "get"), ("services", "get")}
+
+
 def test_its_rights_are_few(linkerd):
-    """The token is in a file of every node: it may read pods and namespaces, nothing else, and write nothing."""
+    """The token is in a file of every node: without the repair it may read pods and namespaces, nothing else, and write nothing."""
+    assert rights(linkerd) == {("ClusterRole", "linkerd-cni"): READS}
     for key, document in objects(linkerd("install-cni").stdout).items():
-        for rule in document.get("rules", []):
-            assert rule["verbs"] == ["get"] and not set(rule["resources"]) - {"pods", "namespaces", "services"}, key
         assert "TOKEN" not in json.dumps(document), key
+
+
+def test_rights_of_the_controllers(linkerd):
+    """The repair evicts and cannot delete; only the Deployment, whose token is on one node, may change nodes."""
+    assert rights(linkerd, "--set", "repairController.enabled=true,nodeTaint.enabled=true") == {
+        ("ClusterRole", "linkerd-cni"): READS | {("pods", "list"), ("pods", "watch"), ("pods/eviction", "create"), ("events", "create"), ("events", "patch")},
+        ("ClusterRole", "linkerd-cni-taint-controller"): {("nodes", "list"), ("nodes", "watch"), ("nodes", "patch")},
+        ("Role", "linkerd-cni-taint-controller"): {("pods", "list"), ("pods", "watch"), ("leases", "create"), ("leases", "get"), ("leases", "patch")}}
+
+
+def test_controllers_have_no_privileges(linkerd):
+    found = objects(linkerd("install-cni", "--set", "repairController.enabled=true,nodeTaint.enabled=true").stdout)
+    containers = {container["name"]: container for document in found.values() if document["kind"] in ("DaemonSet", "Deployment")
+                  for container in document["spec"]["template"]["spec"]["containers"]}
+    for name, program in ("repair-controller", "linkerd-cni-repair-controller"), ("taint-controller", "linkerd-cni-taint-controller"):
+        assert containers[name]["command"] == [f"/usr/lib/linkerd/{program}"]
+        assert containers[name]["securityContext"] == {
+            "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "privileged": False, "readOnlyRootFilesystem": True,
+            "runAsNonRoot": True, "runAsUser": 65534, "seccompProfile": {"type": "RuntimeDefault"}}
+        assert "volumeMounts" not in containers[name]

@@ -44,7 +44,8 @@ def missing_programs():
 
 
 class Cluster:
-    def __init__(self, nodes=1):
+    def __init__(self, nodes=1, taints=""):
+        """taints: that nodes are born with, as the kubelet's --register-with-taints has them."""
         if missing_programs():
             raise SystemExit("cluster: its programs are not built yet (ten minutes, once): scripts/deps cluster")
         os.environ["PATH"] = ":".join([*_programs(), os.environ["PATH"], "/usr/sbin", "/sbin"])
@@ -52,7 +53,7 @@ class Cluster:
         (self.folder / "log").mkdir()
         self.network = netns.Network()
         self.programs = Programs(self.folder / "log")
-        self.nodes, self.closing = [], False
+        self.nodes, self.closing, self.taints = [], False, taints
         try:
             self._start(nodes)
         except BaseException:

@@ -128,7 +128,7 @@ class Node:
         cluster.programs.start([
             "kubelet", f"--kubeconfig={kubelet}", f"--config={self.folder}/kubelet.json", f"--hostname-override={name}",
             f"--node-ip={self.host.ip4},{self.host.ip6}", f"--node-labels=topology.kubernetes.io/zone=zone-{self.number}",
-            "-v=1"], namespace=self, name=f"{name}-kubelet")
+            *([f"--register-with-taints={cluster.taints}"] if cluster.taints else []), "-v=1"], namespace=self, name=f"{name}-kubelet")
         proxy = cluster.pki.kubeconfig(f"kube-proxy-{name}", server, "system:kube-proxy")
         (self.folder / "kube-proxy.json").write_text(json.dumps({
             "apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration", "mode": "iptables",

@@ -1,5 +1,5 @@
 {{- define "linkerd.cni.metadata" -}}
-name: linkerd-cni
+name: {{ .name | default "linkerd-cni" }}
 {{- if ne .scope "cluster" }}
 namespace: {{ .root.Release.Namespace }}
 {{- end }}
@@ -30,6 +30,25 @@ helm.sh/chart: {{ .Chart.Name }}-{{ replace "+" "_" .Chart.Version }}
 {{/* A list as JSON of texts: "25,80-90" is ["25","80-90"]. */}}
 {{- define "linkerd.cni.ports" -}}
 {{- if . }}{{ splitList "," . | toJson }}{{ else }}[]{{ end }}
+{{- end }}
+
+{{/* Where the controllers serve /live, /ready and /metrics. */}}
+{{- define "linkerd.cni.admin" -}}
+{{- if .Values.disableIPv6 }}0.0.0.0:9990{{ else }}[::]:9990{{ end }}
+{{- end }}
+
+{{/* The controllers need nothing of the node. */}}
+{{- define "linkerd.cni.unprivileged" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  capabilities:
+    drop: [ALL]
+  privileged: false
+  readOnlyRootFilesystem: true
+  runAsNonRoot: true
+  runAsUser: 65534
+  seccompProfile:
+    type: RuntimeDefault
 {{- end }}
 
 {{- define "linkerd.cni.resources" -}}
