@@ -76,22 +76,35 @@ static void told_by_admin(void *owner)
     shutdown_begin(&control->shutdown);
 }
 
+static void tell_uncertified(const struct control *control, struct buffer *why)
+{
+    const struct control_addr *identity = &control->proxy.config.identity;
+
+    buffer_printf(why, "the identity service at %.*s, port %u, has not certified this proxy yet", SLICE_ARGS(identity->host), identity->port);
+    if (control->certifier.failures)
+        buffer_printf(why, "; it was asked %u times, and the log says what came of it", control->certifier.failures);
+}
+
+/* Ready: certified, and the policies of the ports that are known from the start have been heard, so that nobody is refused for want of them. */
 static bool is_ready(void *owner, struct buffer *why)
 {
     struct control *control = owner;
-    const struct control_addr *identity = &control->proxy.config.identity;
+    const struct control_addr *policy = &control->proxy.config.policy;
+    struct slice port;
 
     if (atomic_load_explicit(&control->proxy.drain, memory_order_relaxed) != DRAIN_NONE) {
         buffer_add_lit(why, "shutting down: what runs may end, nothing new is wanted");
         return false;
     }
     if (!control->serving) {
-        buffer_printf(why, "the identity service at %.*s, port %u, has not certified this proxy yet",
-                      SLICE_ARGS(identity->host), identity->port);
-        if (control->certifier.failures)
-            buffer_printf(why, "; it was asked %u times, and the log says what came of it", control->certifier.failures);
+        tell_uncertified(control, why);
+        return false;
     }
-    return control->serving;
+    port = streams_unknown_port(&control->streams);
+    if (port.len)
+        buffer_printf(why, "the policy service at %.*s, port %u, has not said who may reach port %.*s yet", SLICE_ARGS(policy->host), policy->port,
+                      SLICE_ARGS(port));
+    return port.len == 0;
 }
 
 /* The first certificate: connections are accepted from now on. Listening began before, so that none was refused. */
