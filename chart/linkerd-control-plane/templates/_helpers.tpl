@@ -150,7 +150,7 @@ annotations:
   {{- include "linkerd.created-by" .root | nindent 2 }}
   linkerd.io/proxy-version: {{ .root.Values.proxy.image.version | default .root.Values.linkerdVersion | quote }}
   {{- if not .root.Values.identity.externalCA }}
-  linkerd.io/trust-root-sha256: {{ .root.Values.identityTrustAnchorsPEM | sha256sum }}
+  linkerd.io/trust-root-sha256: {{ .root.Values.identityTrustAnchorsPEM | trim | sha256sum }}
   {{- end }}
   cluster-autoscaler.kubernetes.io/safe-to-evict: "true"
   config.linkerd.io/default-inbound-policy: "all-unauthenticated"
@@ -170,15 +170,17 @@ labels:
   {{- end }}
 {{- end }}
 
-{{/* spec of a deployment up to its pod template. */}}
+{{/* spec of a deployment up to its pod template. Selectors cannot be changed later; these are Linkerd's. */}}
 {{- define "linkerd.deployment" -}}
+{{- $usual := dict "linkerd.io/control-plane-ns" .root.Release.Namespace "linkerd.io/proxy-deployment" (printf "linkerd-%s" .component) -}}
 replicas: {{ .root.Values.controllerReplicas | int }}
 revisionHistoryLimit: {{ .root.Values.revisionHistoryLimit | int }}
 selector:
   matchLabels:
-    linkerd.io/control-plane-ns: {{ .root.Release.Namespace }}
     linkerd.io/control-plane-component: {{ .component }}
-    linkerd.io/proxy-deployment: linkerd-{{ .component }}
+    {{- with ternary .root.Values.proxyInjector.selectorLabels $usual (eq .component "proxy-injector") }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
 {{- with .root.Values.deploymentStrategy }}
 strategy:
   {{- toYaml . | nindent 2 }}
