@@ -66,27 +66,26 @@ def peers():
 
 def edge_images(build, out):
     """Linkerd's programs in images of the names that its chart has; rules, validator and the rest of a pod's start are ours."""
-    source = layout.Source(build, EDGE)
-
-    def theirs(image, name, path):
-        image.file(path, peers() / name, mode=0o755)
-
+    source, paths = layout.Source(build, EDGE), []
     proxy = layout.proxy(f"cr.l5d.io/linkerd/proxy:{EDGE}", source)
-    for name in ("linkerd2-proxy", "linkerd2-proxy-identity"):
-        theirs(proxy, name, f"/usr/lib/linkerd/{name}")
-    for link, program in (("linkerd-await", "linkerd-proxy"),):
-        proxy.file(f"/usr/lib/linkerd/{link}", source.ours(program), mode=0o755)
+    proxy.file("/usr/lib/linkerd/linkerd-await", source.ours("linkerd-proxy"), mode=0o755)  # was a link to the next
+    _add_theirs(proxy, {"linkerd2-proxy": "/usr/lib/linkerd/linkerd2-proxy", "linkerd2-proxy-identity": "/usr/lib/linkerd/linkerd2-proxy-identity"})
     controller = layout.controller(f"cr.l5d.io/linkerd/controller:{EDGE}", source)
-    theirs(controller, "linkerd2-controller", "/controller")
-    theirs(controller, "linkerd2-policy-controller", "/linkerd-policy-controller")
-    for image, program in ((proxy, "linkerd2-proxy"), (controller, "linkerd2-policy-controller")):
-        for path, file in source.libraries(peers() / program).items():
-            image.file(path, file, mode=0o755)
-    paths = []
+    _add_theirs(controller, {"linkerd2-controller": "/controller", "linkerd2-policy-controller": "/linkerd-policy-controller"})
     for label, image in (("edge-proxy", proxy), ("edge-controller", controller)):
         paths.append(pathlib.Path(out) / f"{label}.tar")
         image.write(paths[-1])
     return paths
+
+
+def _add_theirs(image, programs):
+    """Programs of LINKERD_PEERS where the image has them, with the libraries of those that are not static."""
+    for name, path in programs.items():
+        program = peers() / name
+        image.file(path, program, mode=0o755)
+        if b"ld-linux" in program.read_bytes()[:4096]:
+            for library, file in layout.Source.libraries(program).items():
+                image.file(library, file, mode=0o755)
 
 
 def of_edge(mesh, folder):
@@ -95,7 +94,7 @@ def of_edge(mesh, folder):
     shutil.copytree(peers() / "linkerd2-charts", charts)
     for chart in ("linkerd-crds", "linkerd-control-plane"):
         shutil.copytree(charts / "partials", charts / chart / "charts" / "partials")
-    values = {"linkerdVersion": EDGE, "cliVersion": f"linkerd/cli {EDGE}", "identityTrustAnchorsPEM": pems["anchors"] + "\n", "disableHeartBeat": False,
+    values = {"linkerdVersion": EDGE, "cliVersion": f"linkerd/cli {EDGE}", "identityTrustAnchorsPEM": pems["anchors"] + "\n",
               "identity": {"issuer": {"tls": {"crtPEM": pems["issuer.crt"] + "\n", "keyPEM": pems["issuer.key"] + "\n"}}}}
     (folder / "values.yaml").write_text(yaml.safe_dump(values))
 
@@ -108,8 +107,8 @@ def of_edge(mesh, folder):
         return {"apiVersion": "v1", "kind": kind, **more}
 
     labels = {"linkerd.io/control-plane-ns": "linkerd"}
-    around = [named("Namespace", metadata={"name": "linkerd", "labels": {**labels, "linkerd.io/is-control-plane": "true", "config.linkerd.io/admission-webhooks": "disabled"},
-                                           "annotations": {"linkerd.io/inject": "disabled"}}),
+    not_injected = {"linkerd.io/is-control-plane": "true", "config.linkerd.io/admission-webhooks": "disabled"}
+    around = [named("Namespace", metadata={"name": "linkerd", "labels": {**labels, **not_injected}, "annotations": {"linkerd.io/inject": "disabled"}}),
               named("Secret", metadata={"name": "linkerd-config-overrides", "namespace": "linkerd", "labels": labels},
                     stringData={"linkerd-config-overrides": yaml.safe_dump(values)})]
     return (rendered("linkerd-crds", "--set=installGatewayAPI=true"),
