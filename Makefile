@@ -1,6 +1,6 @@
 # Names for what people type; the work is done by meson, scripts/ and demo/.
 
-.PHONY: help deps build test test-quick demo demo-kubernetes bench images cluster cluster-down fuzz clean
+.PHONY: help deps build test test-quick test-long demo demo-kubernetes bench images cluster cluster-down fuzz clean
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -16,6 +16,10 @@ test: deps ## all tests: units under sanitizers, fuzz corpora, black box in netw
 
 test-quick: deps ## units and the quicker half of the black box, in about five minutes
 	@scripts/run-tests --quick
+
+test-long: deps ## high availability, upgrades and rollout storms on real clusters of one and three nodes (root)
+	@scripts/deps cluster
+	@scripts/run-tests --long
 
 demo: ## a mesh on this machine; FOR=30s ends by itself
 	@scripts/deps system

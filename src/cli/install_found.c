@@ -285,6 +285,17 @@ static int put(json_t *values, const char *path, json_t *text)
     return text ? values_put(values, path, json_incref(text)) : 0;
 }
 
+/* As the chart writes them, with one end of line: Linkerd's chart writes none, and a second upgrade would not print what the first did. */
+static int put_anchors(json_t *values, json_t *anchors)
+{
+    const char *pem = anchors ? json_string_value(anchors) : "";
+    size_t len = strlen(pem);
+
+    while (len && pem[len - 1] == '\n')
+        len--;
+    return len ? values_put(values, ANCHORS, json_sprintf("%.*s\n", (int)len, pem)) : 0;
+}
+
 int found_identity(const struct found *found, json_t *values, struct errmsg *msg)
 {
     struct found_issuer issuer;
@@ -297,10 +308,48 @@ int found_identity(const struct found *found, json_t *values, struct errmsg *msg
         r = r == 0 ? put(values, KEY, issuer.key) : r;
     }
     if (r == 0 && !json_is_true(values_at(values, "identity.externalCA")))
-        r = put(values, ANCHORS, issuer.anchors);
+        r = put_anchors(values, issuer.anchors);
     found_issuer_release(&issuer);
     return r < 0 ? errmsg_set(msg, r, "out of memory") : 0;
 }
+
+/* --- selectors --- */
+
+static const char INJECTOR[] = "linkerd-proxy-injector";
+
+static int injector(const struct found *found, struct errmsg *msg, json_t **ret_deployment)
+{
+    char path[512];
+    int r;
+
+    *ret_deployment = NULL;
+    if (!found->kube) {
+        *ret_deployment = json_incref(manifest_find(found->manifests, "Deployment", found->namespace_, INJECTOR));
+        return 0;
+    }
+    snprintf(path, sizeof(path), "/apis/apps/v1/namespaces/%s/deployments/%s", found->namespace_, INJECTOR);
+    r = kube_get(found->kube, path, msg, ret_deployment);
+    return r == -ENOENT ? 0 : r;
+}
+
+int found_selector(const struct found *found, json_t *values, struct errmsg *msg)
+{
+    json_t *deployment, *labels = NULL;
+    int r = injector(found, msg, &deployment);
+
+    if (r == 0)
+        labels = json_copy(json_object_get(json_object_get(json_object_get(deployment, "spec"), "selector"), "matchLabels"));
+    json_object_del(labels, "linkerd.io/control-plane-component"); /* the chart names it itself */
+    if (labels)
+        json_object_del(json_object_get(values, "proxyInjector"), "selectorLabels");
+    if (json_object_size(labels))
+        r = values_put(values, "proxyInjector.selectorLabels", json_incref(labels));
+    json_decref(labels);
+    json_decref(deployment);
+    return r;
+}
+
+/* --- what must not be made anew --- */
 
 static bool is_there(json_t *values, const char *path)
 {

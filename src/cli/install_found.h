@@ -30,6 +30,11 @@ int found_values(const struct found *found, struct errmsg *msg, json_t **ret_val
  * What is somebody else's (identity.externalCA, scheme kubernetes.io/tls) and what is not there is not put there.
  */
 int found_identity(const struct found *found, json_t *values, struct errmsg *msg);
+/*
+ * Puts what else the selector of the injector's Deployment names into the values (proxyInjector.selectorLabels), where it is not the chart's:
+ * a selector cannot be changed, and earlier versions had another.
+ */
+int found_selector(const struct found *found, json_t *values, struct errmsg *msg);
 /* The values have an identity, or somebody else does. -ENOENT: a new one would be made, which no upgrade may do. */
 int found_identity_check(json_t *values, struct errmsg *msg);
 

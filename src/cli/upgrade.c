@@ -81,6 +81,8 @@ static int control_plane(const struct found *found, const struct upgrade *option
     if (r == 0)
         r = install_values_renamed(values, COMMAND, msg);
     if (r == 0)
+        r = found_selector(found, values, msg);
+    if (r == 0)
         r = found_identity_check(values, msg);
     if (r == 0)
         r = install_identity(values, now_ns, msg);

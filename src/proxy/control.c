@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/mutation.h"
 #include "event/signals.h"
 #include "net/tls.h"
 #include "proxy/admin/admin.h"
@@ -76,22 +77,37 @@ static void told_by_admin(void *owner)
     shutdown_begin(&control->shutdown);
 }
 
+static void tell_uncertified(const struct control *control, struct buffer *why)
+{
+    const struct control_addr *identity = &control->proxy.config.identity;
+
+    buffer_printf(why, "the identity service at %.*s, port %u, has not certified this proxy yet",
+                  SLICE_ARGS(identity->host), identity->port);
+    if (control->certifier.failures)
+        buffer_printf(why, "; it was asked %u times, and the log says what came of it", control->certifier.failures);
+}
+
+/* Certified, and the policies of the ports known from the start have been heard: nobody is refused for want of them. */
 static bool is_ready(void *owner, struct buffer *why)
 {
     struct control *control = owner;
-    const struct control_addr *identity = &control->proxy.config.identity;
+    const struct control_addr *policy = &control->proxy.config.policy;
+    struct slice port;
 
     if (atomic_load_explicit(&control->proxy.drain, memory_order_relaxed) != DRAIN_NONE) {
         buffer_add_lit(why, "shutting down: what runs may end, nothing new is wanted");
         return false;
     }
     if (!control->serving) {
-        buffer_printf(why, "the identity service at %.*s, port %u, has not certified this proxy yet",
-                      SLICE_ARGS(identity->host), identity->port);
-        if (control->certifier.failures)
-            buffer_printf(why, "; it was asked %u times, and the log says what came of it", control->certifier.failures);
+        tell_uncertified(control, why);
+        return false;
     }
-    return control->serving;
+    port = streams_unknown_port(&control->streams);
+    if (!port.len || mutation("ready-before-policy"))
+        return true;
+    buffer_printf(why, "the policy service at %.*s, port %u, has not said who may reach port %.*s yet",
+                  SLICE_ARGS(policy->host), policy->port, SLICE_ARGS(port));
+    return false;
 }
 
 static struct tls_context *admin_tls(void *owner)

@@ -44,6 +44,23 @@ class Mesh:
         for name in DEPLOYMENTS:
             self.kubectl("rollout", "status", "-n", "linkerd", f"deploy/{name}", "--timeout=180s", timeout=190)
 
+    def replicas(self, component):
+        """Pods of the control plane that are not on their way out."""
+        return self.pods("linkerd", **{"linkerd.io/control-plane-component": component})
+
+    def complaints(self):
+        """What `linkerd check` finds, warnings too: nothing, if all is well."""
+        said = json.loads(self.cli("check", "-o", "json", timeout=120))
+        return [(category["categoryName"], check) for category in said["categories"] for check in category["checks"] if check["result"] != "success"]
+
+    def versions(self):
+        """The resourceVersions of what the installation consists of, and which pods run: equal when nothing has changed."""
+        kinds = ("deployments,services,serviceaccounts,configmaps,secrets,roles,rolebindings,clusterroles,clusterrolebindings,cronjobs,"
+                 "mutatingwebhookconfigurations,validatingwebhookconfigurations,poddisruptionbudgets")
+        form = 'jsonpath={range .items[*]}{.kind}/{.metadata.name} {.metadata.resourceVersion}{"\\n"}{end}'
+        objects = self.kubectl("get", kinds, "-n", "linkerd", "-l", "linkerd.io/control-plane-ns=linkerd", "-o", form).splitlines()
+        return {*objects, *(pod["metadata"]["name"] for pod in self.pods("linkerd"))}
+
     # --- the example application ---
 
     def load_shop(self, folder):

@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 
 from cluster.control_plane import DNS_SERVICE, POD_CIDRS
 
@@ -118,9 +119,9 @@ class Node:
             "enforceNodeAllocatable": [], "maxPods": 250, "serializeImagePulls": False, "registerNode": True,
             "nodeStatusUpdateFrequency": "5s", "syncFrequency": "10s"}))
 
-    def start(self):
-        cluster, name = self.cluster, self.name
-        server = cluster.control.server
+    def start_kubelet(self):
+        """With containerd, which it needs. Pods that run already are taken over."""
+        cluster, name, server = self.cluster, self.name, self.cluster.control.server
         cluster.programs.start(["containerd", "--config=/etc/containerd/config.toml", "--log-level=warn"],
                                namespace=self, name=f"{name}-containerd")
         cluster.until(lambda: self.run(["ctr", "version"], check=False).returncode == 0, "containerd")
@@ -129,6 +130,30 @@ class Node:
             "kubelet", f"--kubeconfig={kubelet}", f"--config={self.folder}/kubelet.json", f"--hostname-override={name}",
             f"--node-ip={self.host.ip4},{self.host.ip6}", f"--node-labels=topology.kubernetes.io/zone=zone-{self.number}",
             *([f"--register-with-taints={cluster.taints}"] if cluster.taints else []), "-v=1"], namespace=self, name=f"{name}-kubelet")
+
+    def kill_kubelet(self):
+        """Kubelet and containerd are killed; pods go on, and the node can start_kubelet() again."""
+        self._kill("kubelet", "containerd")
+
+    def die(self):
+        """As without power: whoever sends something to this node or its pods hears nothing, not even a reset."""
+        self.host.ip("link", "set", "eth0", "down")
+        self._kill("kubelet", "containerd", "kube-proxy")
+        for folder in self._cgroups():
+            for pid in _processes(folder):
+                self.cluster.kill(pid)
+
+    def _kill(self, *names):
+        """Of this node's programs those; the cluster does not miss them."""
+        programs = self.cluster.programs.all
+        for program in [one for one in programs if one.name.rsplit("-", 1)[0] in [f"{self.name}-{name}" for name in names]]:
+            programs.remove(program)
+            program.kill(signal.SIGKILL)
+            program.stop()
+
+    def start(self):
+        self.start_kubelet()
+        cluster, name, server = self.cluster, self.name, self.cluster.control.server
         proxy = cluster.pki.kubeconfig(f"kube-proxy-{name}", server, "system:kube-proxy")
         (self.folder / "kube-proxy.json").write_text(json.dumps({
             "apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration", "mode": "iptables",

@@ -2,6 +2,7 @@
 looks at the exit). docs/lifecycle.md says what is to be true."""
 
 import contextlib
+import re
 import signal
 import socket
 import ssl
@@ -13,6 +14,7 @@ import pytest
 from lib.h2_frames import ACK, DATA, GOAWAY, PING, frame
 from lib.http import get
 from lib.mesh import ADMIN, INBOUND
+from lib.scripted import Feed, server
 from proxy.test_pair import echo_server, folder, nginx  # noqa: F401 (a fixture)
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
@@ -153,6 +155,21 @@ def ask(sock, path="/"):
     """One request over a connection that stays; (head, closed as the head says)."""
     sock.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
     return read_until(sock, b"hello").decode()
+
+
+def test_is_ready_when_policies_are_known(pair):
+    """Those of the ports that it is told of: before that nobody would be let in, so the application is not to be started yet."""
+    pair.control.ports[8080] = Feed()
+    pair.control.start([pair.web.host])
+    proxy = pair.web.start_proxy(pair.control.env("web", LINKERD2_PROXY_INBOUND_PORTS="8080,9090"), ready=False)
+    proxy.wait_line("start: ready")
+    answer = get(pair.web.host, "127.0.0.1", ADMIN, "/ready")
+    assert answer.status == 503
+    assert re.fullmatch(rb"not ready: the policy service at \S+, port \d+, has not said who may reach port \d+ yet\n", answer.body), answer
+    while b"port 8080 yet" not in get(pair.web.host, "127.0.0.1", ADMIN, "/ready").body:  # that of 9090 has come
+        assert proxy.running()
+    pair.control.ports[8080].say(server())
+    pair.web.wait_ready()
 
 
 @pytest.mark.parametrize("by", ["signal", "admin"])

@@ -168,15 +168,17 @@ labels:
   {{- end }}
 {{- end }}
 
-{{/* spec of a deployment up to its pod template. */}}
+{{/* spec of a deployment up to its pod template. Selectors cannot be changed later; these are Linkerd's. */}}
 {{- define "linkerd.deployment" -}}
+{{- $usual := dict "linkerd.io/control-plane-ns" .root.Release.Namespace "linkerd.io/proxy-deployment" (printf "linkerd-%s" .component) -}}
 replicas: {{ .root.Values.controllerReplicas | int }}
 revisionHistoryLimit: {{ .root.Values.revisionHistoryLimit | int }}
 selector:
   matchLabels:
-    linkerd.io/control-plane-ns: {{ .root.Release.Namespace }}
     linkerd.io/control-plane-component: {{ .component }}
-    linkerd.io/proxy-deployment: linkerd-{{ .component }}
+    {{- with ternary .root.Values.proxyInjector.selectorLabels $usual (eq .component "proxy-injector") }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
 {{- with .root.Values.deploymentStrategy }}
 strategy:
   {{- toYaml . | nindent 2 }}

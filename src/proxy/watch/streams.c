@@ -103,6 +103,18 @@ void streams_start(struct streams *streams)
     watch_known_ports(streams);
 }
 
+struct slice streams_unknown_port(const struct streams *streams)
+{
+    if (streams->started)
+        LIST_FOR_EACH (link, &streams->eager) {
+            struct watched *watched = CONTAINER_OF(link, struct watched, eager);
+
+            if (atomic_load_explicit(&watched->cell.generation, memory_order_acquire) == 0)
+                return watched->key;
+        }
+    return slice_of(NULL, 0);
+}
+
 void streams_release(struct streams *streams)
 {
     struct list *link;

@@ -33,4 +33,9 @@ int streams_init(struct streams *streams, struct proxy *proxy, struct loop *loop
                  struct control_client *policy);
 /* From now on (after the first certificate) streams run. */
 void streams_start(struct streams *streams);
+/*
+ * The port, as text, of the first that the environment names and whose policy has never been heard; empty when all are known. What comes
+ * in to such a port would wait, and be refused in the end: a proxy is not ready before.
+ */
+struct slice streams_unknown_port(const struct streams *streams);
 void streams_release(struct streams *streams);
