@@ -116,6 +116,12 @@ enum {
     LIMIT_STATUS_RATE = 50,              /* of them begun in a second */
     LIMIT_KUBECONFIG = 16 * 1024 * 1024, /* bytes of kubeconfig files, and of what was read of them */
     LIMIT_API_GROUPS = 16,               /* groups to come as (impersonation) */
+    LIMIT_API_EXTRAS = 32,               /* values of further attributes to come with (impersonation) */
+    LIMIT_TUNNEL = 16 * 1024,            /* bytes of a forward proxy's URL, of what is said to it, and of its answer */
+    LIMIT_EXEC_OUTPUT = 1024 * 1024,     /* bytes that a credential plug-in prints */
+    LIMIT_EXEC_INFO = 120 * 1024,        /* bytes of what it is told; Linux takes 128 KiB in one variable */
+    LIMIT_EXEC_ARENA = 16 * 1024 * 1024, /* bytes of its credential, read, and of its arguments */
+    LIMIT_EXEC_WORDS = 256,              /* its arguments, and its variables */
     LIMIT_STORE_OBJECTS = 1000000,       /* objects of all kinds in the control plane's store */
     LIMIT_OBJECT_ARENA = 32 * 1024 * 1024, /* bytes of one object */
 
@@ -136,6 +142,8 @@ enum {
     LIMIT_INJECT_PORTS = 256,            /* ports and ranges in one annotation, and ports of a pod */
     LIMIT_INJECT_RENDERED = 16,          /* kinds of pods whose containers an injector remembers */
     LIMIT_INJECT_RENDERED_BYTES = 32 * 1024, /* of what one kind is told from; larger ones are rendered each time */
+    LIMIT_URL = 8192,                    /* bytes of an address that linkerd inject reads from */
+    LIMIT_REDIRECTIONS = 10,             /* that it follows */
     LIMIT_INJECT_INPUT = 256 * 1024 * 1024, /* bytes that linkerd inject reads, and bytes that it prints */
     LIMIT_INJECT_ARENA = 512 * 1024 * 1024, /* bytes of one document of it, read */
     LIMIT_INJECT_FILES = 10000,          /* files of a folder that it is given */

@@ -199,12 +199,14 @@ int ask_open(const char *address, int64_t timeout_ns, struct errmsg *msg, struct
 
 int ask_open_pod(const struct kube_access *access, const struct forward_pod *pod, int64_t timeout_ns, struct errmsg *msg, struct ask **ret_ask)
 {
+    const bool proxy = access->proxy.kind != TUNNEL_NONE;
+    struct slice host = proxy ? access->proxy.host : access->host;
     char server[ADDRESS_MAX], address[ADDRESS_MAX];
     struct ask *ask;
     int r;
 
-    snprintf(server, sizeof(server), slice_find(access->host, ':') < access->host.len ? "[%.*s]:%u" : "%.*s:%u", SLICE_ARGS(access->host),
-             (unsigned)access->port);
+    snprintf(server, sizeof(server), slice_find(host, ':') < host.len ? "[%.*s]:%u" : "%.*s:%u", SLICE_ARGS(host),
+             (unsigned)(proxy ? access->proxy.port : access->port));
     snprintf(address, sizeof(address), "pod %.*s/%.*s port %u", SLICE_ARGS(pod->namespace_), SLICE_ARGS(pod->name), (unsigned)pod->port);
     r = ask_new(address, timeout_ns, msg, &ask);
     if (r < 0)

@@ -2,7 +2,7 @@
  * To a port of a pod through the API server, as `kubectl port-forward` goes: a WebSocket of the subprotocol v4.channel.k8s.io, which
  * becomes a filter on the stack. What is read and written above it are the bytes of one connection to 127.0.0.1:PORT in the pod.
  *
- *     the caller connects the stack to the API server
+ *     the caller connects the stack to the API server, or to the proxy that the access names
  *     forward_open(&stack, access, &pod, deadline_ns, &msg)      TLS, the request, the filter; blocks on the stack's loop
  *     io_read(), io_writev() ... or TLS on top of it
  *

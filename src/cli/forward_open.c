@@ -1,4 +1,4 @@
-/* TLS to the API server and the request that becomes a WebSocket (RFC 6455 section 4). */
+/* Credentials, proxy and TLS to the API server, and the request that becomes a WebSocket (RFC 6455 section 4). */
 #include <errno.h>
 #include <jansson.h>
 #include <openssl/evp.h>
@@ -9,6 +9,7 @@
 #include "cli/forward_internal.h"
 #include "codec/http1.h"
 #include "kube/base64.h"
+#include "kube/exec_plugin.h"
 #include "net/tls.h"
 #include "net/tls_web.h"
 
@@ -59,6 +60,78 @@ static int begin_tls(struct io_stack *stack, const struct kube_access *access, i
     return r < 0 ? errmsg_set(msg, r, "TLS: %s", strerror(-r)) : shake_hands(stack, deadline_ns, msg);
 }
 
+/* --- through a proxy --- */
+
+static int begin_proxy_tls(struct io_stack *stack, const struct kube_access *access, int64_t deadline_ns, struct errmsg *msg)
+{
+    struct tls_context *context;
+    int r = kube_access_proxy_tls(access, stack->loop->sys, &context, msg);
+
+    if (r < 0 || !context)
+        return r;
+    r = tls_push_web(stack, context, access->proxy.host, NULL, 0);
+    tls_context_unref(context);
+    return r < 0 ? errmsg_set(msg, r, "TLS: %s", strerror(-r)) : shake_hands(stack, deadline_ns, msg);
+}
+
+static int go_through(struct io_stack *stack, const struct kube_access *access, int64_t deadline_ns, struct errmsg *msg)
+{
+    struct tunnel *tunnel;
+    int r;
+
+    if (access->proxy.kind == TUNNEL_NONE)
+        return 0;
+    r = begin_proxy_tls(stack, access, deadline_ns, msg);
+    if (r == 0) {
+        r = tunnel_new(&access->proxy, access->host, access->port, &tunnel);
+        if (r < 0)
+            errmsg_set(msg, r, "%s", strerror(-r));
+    }
+    if (r == 0) {
+        while ((r = tunnel_run(tunnel, stack, msg)) == -EAGAIN) {
+            r = turn(stack, deadline_ns, msg);
+            if (r < 0)
+                break;
+        }
+        tunnel_free(tunnel);
+    }
+    return r < 0 ? errmsg_prefix(msg, r, "the proxy %.*s:%u", SLICE_ARGS(access->proxy.host), (unsigned)access->proxy.port) : 0;
+}
+
+/* --- a plug-in's credentials --- */
+
+struct fetching {
+    bool over;
+    int error;
+    struct errmsg *msg;
+};
+
+static void fetched(void *owner, int error, const struct errmsg *msg)
+{
+    struct fetching *fetching = owner;
+
+    fetching->over = true;
+    fetching->error = error;
+    if (error < 0)
+        *fetching->msg = *msg;
+}
+
+/* Nothing to do as a rule: whoever looked the pod up had them. */
+static int have_credentials(struct io_stack *stack, const struct kube_access *access, int64_t deadline_ns, struct errmsg *msg)
+{
+    struct fetching fetching = {.msg = msg};
+    struct sys *sys = stack->loop->sys;
+    int r;
+
+    if (exec_plugin_ready(access, sys->ops->wall(sys)))
+        return 0;
+    r = exec_plugin_start(access, stack->loop, fetched, &fetching, msg);
+    while (r == 0 && !fetching.over)
+        r = turn(stack, deadline_ns, msg);
+    exec_plugin_stop(access);
+    return r < 0 ? r : fetching.error;
+}
+
 /* --- the request --- */
 
 /* Names of Kubernetes need no escapes; whatever else was typed must not change the path. */
@@ -88,6 +161,10 @@ static int write_request(const struct kube_access *access, const struct forward_
         buffer_printf(out, "Impersonate-User: %.*s\r\n", SLICE_ARGS(access->as));
     for (size_t i = 0; r == 0 && i < access->as_group_count; i++)
         buffer_printf(out, "Impersonate-Group: %.*s\r\n", SLICE_ARGS(access->as_groups[i]));
+    if (r == 0 && access->as_uid.len)
+        buffer_printf(out, "Impersonate-Uid: %.*s\r\n", SLICE_ARGS(access->as_uid));
+    for (size_t i = 0; r == 0 && i < access->as_extra_count; i++)
+        buffer_printf(out, "%.*s: %.*s\r\n", SLICE_ARGS(access->as_extras[i].name), SLICE_ARGS(access->as_extras[i].value));
     buffer_printf(out, "User-Agent: linkerd-cli\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
                        "Sec-WebSocket-Protocol: " SUBPROTOCOL "\r\nSec-WebSocket-Key: %.*s\r\n\r\n", SLICE_ARGS(key));
     buffer_release(&authorization);
@@ -249,8 +326,12 @@ int forward_open(struct io_stack *stack, const struct kube_access *access, const
     struct sys *sys = stack->loop->sys;
     char nonce[KEY_BYTES];
     struct buffer key;
-    int r = begin_tls(stack, access, deadline_ns, msg);
+    int r = have_credentials(stack, access, deadline_ns, msg);
 
+    if (r == 0)
+        r = go_through(stack, access, deadline_ns, msg);
+    if (r == 0)
+        r = begin_tls(stack, access, deadline_ns, msg);
     if (r < 0)
         return r;
     sys->ops->random(sys, nonce, sizeof(nonce));

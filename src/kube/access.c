@@ -7,10 +7,13 @@
 #include "base/ip.h"
 #include "base/limits.h"
 #include "kube/base64.h"
+#include "kube/exec_plugin.h"
 #include "kube/file.h"
+#include "kube/proxy_url.h"
 
 void kube_access_release(struct kube_access *access)
 {
+    exec_plugin_free(access->plugin);
     arena_release(&access->arena);
     *access = (struct kube_access){0};
 }
@@ -22,8 +25,7 @@ static int bad_server(struct slice server, struct errmsg *msg)
     return errmsg_set(msg, -EINVAL, "server \"%.*s\" is not valid: expected https://HOST:PORT", SLICE_ARGS(slice_take(server, 200)));
 }
 
-/* "host", "host:port", "[::1]:port". */
-static int split_authority(struct slice text, uint16_t default_port, struct slice *ret_host, uint16_t *ret_port)
+int kube_split_authority(struct slice text, uint16_t default_port, struct slice *ret_host, uint16_t *ret_port)
 {
     size_t end = text.len && text.ptr[0] == '[' ? slice_find(text, ']') : slice_find(text, ':');
     struct slice rest;
@@ -71,9 +73,21 @@ int kube_access_set_server(struct kube_access *access, struct slice server, stru
     access->prefix = slice_skip(rest, access->authority.len);
     while (slice_ends(access->prefix, SLICE_LIT("/")))
         access->prefix.len--;
-    if (split_authority(access->authority, port, &access->host, &access->port) < 0 || !is_path(access->prefix))
+    if (kube_split_authority(access->authority, port, &access->host, &access->port) < 0 || !is_path(access->prefix))
         return bad_server(server, msg);
     return 0;
+}
+
+int kube_access_use_environment(struct kube_access *access, struct errmsg *msg)
+{
+    const struct proxy_variables variables = proxy_variables_read();
+    struct slice url = proxy_variables_choose(&variables, access->tls, access->host, access->port);
+    int r;
+
+    if (access->proxy.kind != TUNNEL_NONE || !url.len)
+        return 0;
+    r = proxy_url_parse(&access->arena, url, &access->proxy, msg);
+    return r < 0 ? errmsg_prefix(msg, r, "the variable %s_PROXY", access->tls ? "HTTPS" : "HTTP") : 0;
 }
 
 /* --- for another user --- */
@@ -89,19 +103,76 @@ static int take_name(struct kube_access *access, const char *what, struct slice 
     return ret_name->ptr ? 0 : -ENOMEM;
 }
 
+int kube_access_impersonate_group(struct kube_access *access, struct slice group, struct errmsg *msg)
+{
+    if (access->as_group_count == LIMIT_API_GROUPS)
+        return errmsg_set(msg, -EINVAL, "groups to act for: expected at most %d", LIMIT_API_GROUPS);
+    return take_name(access, "group", group, msg, &access->as_groups[access->as_group_count++]);
+}
+
+int kube_access_check_impersonation(const struct kube_access *access, struct errmsg *msg)
+{
+    if (access->as.len || !(access->as_group_count || access->as_uid.len || access->as_extra_count))
+        return 0;
+    return errmsg_set(msg, -EINVAL, "%s to act for, but no user: name one too (--as)", access->as_group_count ? "groups" : access->as_uid.len ? "a uid" : "attributes");
+}
+
 int kube_access_impersonate(struct kube_access *access, struct slice as, const char *const *groups, size_t group_count, struct errmsg *msg)
 {
     int r = as.len ? take_name(access, "user", as, msg, &access->as) : 0;
 
-    if (r == 0 && group_count > LIMIT_API_GROUPS)
-        r = errmsg_set(msg, -EINVAL, "%zu groups to act for: expected at most %d", group_count, LIMIT_API_GROUPS);
-    if (r == 0 && group_count)
-        access->as_group_count = group_count;
+    if (group_count)
+        access->as_group_count = 0;
     for (size_t i = 0; r == 0 && i < group_count; i++)
-        r = take_name(access, "group", slice_str(groups[i]), msg, &access->as_groups[i]);
-    if (r == 0 && access->as_group_count && !access->as.len)
-        r = errmsg_set(msg, -EINVAL, "groups to act for, but no user: name one too (--as)");
-    return r;
+        r = kube_access_impersonate_group(access, slice_str(groups[i]), msg);
+    return r == 0 ? kube_access_check_impersonation(access, msg) : r;
+}
+
+int kube_access_impersonate_uid(struct kube_access *access, struct slice uid, struct errmsg *msg)
+{
+    return take_name(access, "user's uid", uid, msg, &access->as_uid);
+}
+
+/* What a field's name may hold stays, the rest is %-escaped, as the API server expects it (and keys in small letters). */
+static int escape_key(struct slice key, struct buffer *to)
+{
+    for (size_t i = 0; i < key.len; i++) {
+        const unsigned char c = (unsigned char)key.ptr[i];
+
+        if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c && strchr("!#$&'*+-.^_`|~", c)))
+            buffer_add_byte(to, (char)c);
+        else if (c >= 'A' && c <= 'Z')
+            buffer_add_byte(to, (char)(c | 0x20));
+        else
+            buffer_printf(to, "%%%02X", c);
+    }
+    return buffer_error(to);
+}
+
+int kube_access_impersonate_extra(struct kube_access *access, struct slice key, struct slice value, struct errmsg *msg)
+{
+    struct kube_extra extra;
+    struct buffer name;
+    int r;
+
+    if (access->as_extra_count == LIMIT_API_EXTRAS)
+        return errmsg_set(msg, -EINVAL, "attributes to act with: expected at most %d", LIMIT_API_EXTRAS);
+    if (!key.len)
+        return errmsg_set(msg, -EINVAL, "an attribute to act with has no name");
+    r = take_name(access, "attribute", value, msg, &extra.value);
+    if (r < 0)
+        return r;
+    buffer_init(&name, 1024);
+    buffer_add_lit(&name, "impersonate-extra-");
+    r = escape_key(key, &name);
+    extra.name = r == 0 ? arena_dup(&access->arena, buffer_slice(&name)) : SLICE_NULL;
+    buffer_release(&name);
+    if (r == -ENOBUFS)
+        return errmsg_set(msg, -EINVAL, "an attribute to act with has a name that is too long");
+    if (!extra.name.ptr)
+        return -ENOMEM;
+    access->as_extras[access->as_extra_count++] = extra;
+    return 0;
 }
 
 /* --- in a pod --- */
@@ -146,6 +217,8 @@ int kube_access_in_pod(const char *host, const char *port, const char *directory
     r = access.server.ptr && access.ca_file.ptr && access.token_file.ptr ? 0 : -ENOMEM;
     if (r == 0)
         r = kube_access_set_server(&access, access.server, msg);
+    if (r == 0)
+        r = kube_access_use_environment(&access, msg);
     if (r < 0) {
         kube_access_release(&access);
         return r;
@@ -182,6 +255,7 @@ static int add_token_of_file(const struct kube_access *access, struct buffer *re
 
 int kube_access_authorization(const struct kube_access *access, struct buffer *ret_value, struct errmsg *msg)
 {
+    const struct exec_credential *given = exec_plugin_credential(access->plugin);
     char pair[1024];
     int len, r;
 
@@ -193,6 +267,9 @@ int kube_access_authorization(const struct kube_access *access, struct buffer *r
     if (access->token.len)
         return is_token(access->token) ? buffer_printf(ret_value, "Bearer %.*s", SLICE_ARGS(access->token))
                                        : errmsg_set(msg, -EINVAL, "the token of %.*s has spaces or control characters in it", SLICE_ARGS(access->origin));
+    if (given && given->token.len)
+        return is_token(given->token) ? buffer_printf(ret_value, "Bearer %.*s", SLICE_ARGS(given->token))
+                                      : errmsg_set(msg, -EINVAL, "the token that %.*s gave has spaces or control characters in it", SLICE_ARGS(access->exec.command));
     if (!access->user.len)
         return 0;
     len = snprintf(pair, sizeof(pair), "%.*s:%.*s", SLICE_ARGS(access->user), SLICE_ARGS(access->password));
@@ -222,6 +299,7 @@ static int load(struct slice pem, struct slice file, struct buffer *held, struct
 int kube_access_tls(const struct kube_access *access, struct sys *sys, struct tls_context **ret_context,
                     struct errmsg *msg)
 {
+    const struct exec_credential *given = exec_plugin_credential(access->plugin);
     struct tls_web options = {.insecure = access->insecure};
     struct buffer ca = {0}, certificate = {0}, key = {0};
     int r;
@@ -231,14 +309,36 @@ int kube_access_tls(const struct kube_access *access, struct sys *sys, struct tl
         return 0;
     }
     r = access->insecure ? 0 : load(access->ca_pem, access->ca_file, &ca, &options.anchors, msg);
-    if (r == 0)
-        r = load(access->certificate_pem, access->certificate_file, &certificate, &options.certificate, msg);
-    if (r == 0)
-        r = load(access->key_pem, access->key_file, &key, &options.key, msg);
+    if (given && given->certificate_pem.len) {
+        options.certificate = given->certificate_pem;
+        options.key = given->key_pem;
+    } else {
+        if (r == 0)
+            r = load(access->certificate_pem, access->certificate_file, &certificate, &options.certificate, msg);
+        if (r == 0)
+            r = load(access->key_pem, access->key_file, &key, &options.key, msg);
+    }
     if (r == 0)
         r = tls_web_context_new(sys, &options, msg, ret_context);
     buffer_release(&ca);
     buffer_release(&certificate);
     file_forget(&key);
+    return r;
+}
+
+int kube_access_proxy_tls(const struct kube_access *access, struct sys *sys, struct tls_context **ret_context, struct errmsg *msg)
+{
+    struct tls_web options = {.insecure = access->insecure};
+    struct buffer ca = {0};
+    int r;
+
+    if (!access->proxy.tls) {
+        *ret_context = NULL;
+        return 0;
+    }
+    r = access->insecure ? 0 : load(access->ca_pem, access->ca_file, &ca, &options.anchors, msg);
+    if (r == 0)
+        r = tls_web_context_new(sys, &options, msg, ret_context);
+    buffer_release(&ca);
     return r;
 }

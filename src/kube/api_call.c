@@ -7,8 +7,9 @@
 #include "base/mutation.h"
 #include "kube/api_internal.h"
 #include "kube/api_stream.h"
+#include "kube/exec_plugin.h"
 
-enum { H2_CANCEL = 8, FIELDS = 8 + 1 + LIMIT_API_GROUPS, ATTEMPTS_MAX = 16, ERROR_BODY = 64 * 1024, RETRY_AFTER_MAX_S = 3600 };
+enum { H2_CANCEL = 8, FIELDS = 8 + 2 + LIMIT_API_GROUPS + LIMIT_API_EXTRAS, ATTEMPTS_MAX = 16, ERROR_BODY = 64 * 1024, RETRY_AFTER_MAX_S = 3600 };
 
 static const int64_t TIMEOUT_NS = 30 * NS_PER_S;
 static const int64_t PAUSE_NS = 1 * NS_PER_S; /* where the server says that it is busy, but not for how long */
@@ -141,7 +142,7 @@ static void tell_failure(struct api_call *call, int error, const char *what)
 
     errmsg_set(&msg, error, "%s %.*s%.*s: %s", call->method, SLICE_ARGS(server), SLICE_ARGS(slice_take(call->path, 200)), what);
     tell(call, &(struct api_answer){.status = call->status, .error = error, .body = buffer_slice(&call->answer),
-                                    .etag = call->etag, .retry_after_ns = call->retry_after_ns, .why = msg.text});
+                                    .etag = call->etag, .location = call->location, .retry_after_ns = call->retry_after_ns, .why = msg.text});
 }
 
 static void tell_bad_status(struct api_call *call)
@@ -182,7 +183,7 @@ static void begin_anew(struct api_call *call, bool answer_ended)
     call->sent = 0;
     call->status = 0;
     call->retry_after_ns = 0;
-    call->etag = SLICE_NULL;
+    call->etag = call->location = SLICE_NULL;
 }
 
 /* Whether the server wants to be asked again later, and that is within the deadline. */
@@ -206,6 +207,7 @@ static void finish(struct api_call *call)
         tell(call, &(struct api_answer){.status = call->status, .body = buffer_slice(&call->answer), .etag = call->etag});
     } else if (call->status == 401 && !call->asked_anew && !mutation("refused-credentials-are-not-read-anew")) {
         call->asked_anew = true;
+        exec_plugin_refused(call->client->access, call->credential);
         begin_anew(call, true);
         wait_again(call);
     } else if (may_pause(call, &until_ns)) {
@@ -232,7 +234,7 @@ static void read_retry_after(struct api_call *call, const struct http_head *head
 static void on_head(struct http_stream *stream, struct http_head *head, bool end)
 {
     struct api_call *call = stream->owner;
-    const struct http_field *etag = http_find_name(head, SLICE_LIT("etag"));
+    const struct http_field *etag = http_find_name(head, SLICE_LIT("etag")), *location = http_find_name(head, SLICE_LIT("location"));
 
     enter(call);
     call->status = head->status;
@@ -240,6 +242,7 @@ static void on_head(struct http_stream *stream, struct http_head *head, bool end
     call->client->failures = 0;
     read_retry_after(call, head);
     call->etag = etag ? etag->value : SLICE_NULL; /* in the call's arena */
+    call->location = location ? location->value : SLICE_NULL;
     buffer_release(&call->answer);
     buffer_init(&call->answer, is_success(call) ? LIMIT_API_ANSWER : ERROR_BODY);
     if (is_success(call) && call->events->on_data) {
@@ -354,6 +357,9 @@ static int send_head(struct api_call *call, struct slice authorization)
     add(&head, HTTP_TOKEN_OTHER, "impersonate-user", access->as);
     for (size_t i = 0; i < access->as_group_count; i++)
         add(&head, HTTP_TOKEN_OTHER, "impersonate-group", access->as_groups[i]);
+    add(&head, HTTP_TOKEN_OTHER, "impersonate-uid", access->as_uid);
+    for (size_t i = 0; i < access->as_extra_count; i++)
+        http_append(&head, HTTP_TOKEN_OTHER, access->as_extras[i].name, access->as_extras[i].value);
     add(&head, HTTP_TOKEN_OTHER, "if-none-match", call->if_none_match);
     if (call->body.len) {
         add(&head, HTTP_TOKEN_CONTENT_TYPE, "content-type", call->content_type);
@@ -367,6 +373,7 @@ static int begin(struct api_call *call, struct api_conn *conn, struct errmsg *ms
     struct buffer authorization;
     int r;
 
+    call->credential = exec_plugin_generation(call->client->access);
     buffer_init(&authorization, LIMIT_TOKEN + 64);
     r = kube_access_authorization(call->client->access, &authorization, msg);
     if (r == 0)
@@ -411,6 +418,10 @@ static void on_timer(struct timer *timer)
     if (call->state == API_CALL_PAUSED && call->client->loop->now_ns < call->deadline_ns) {
         timer_set(call->client->loop, &call->timer, call->deadline_ns);
         wait_again(call);
+        return;
+    }
+    if (call->state == API_CALL_WAITING && call->client->fetching) { /* the plug-in's own deadline counts; then ours is moved */
+        timer_set(call->client->loop, &call->timer, INT64_MAX - 1);
         return;
     }
     api_call_fail(call, -ETIMEDOUT, call->status ? "the answer did not end in time" : call->state == API_CALL_RUNNING ? "no answer in time" : "no connection in time");

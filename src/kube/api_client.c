@@ -6,6 +6,7 @@
 
 #include "base/limits.h"
 #include "kube/api_internal.h"
+#include "kube/exec_plugin.h"
 #include "mesh/backoff.h"
 
 /* --- shared connections --- */
@@ -15,8 +16,11 @@ static struct api_conn *find_room(struct api_client *client)
     LIST_FOR_EACH (link, &client->conns) {
         struct api_conn *conn = CONTAINER_OF(link, struct api_conn, link);
 
-        if (!conn->own && api_conn_has_room(conn))
+        if (conn->own || !api_conn_has_room(conn))
+            continue;
+        if (conn->certificate == exec_plugin_certificates(client->access))
             return conn;
+        api_conn_drain(conn); /* it was made with a certificate that has been replaced */
     }
     return NULL;
 }
@@ -77,12 +81,62 @@ static void make_own(struct api_client *client, struct api_call *call)
     }
 }
 
+/* --- credentials of a plug-in --- */
+
+/* The time that the plug-in took is none of the calls' that waited for it. */
+static void move_deadlines(struct api_client *client, int64_t by_ns)
+{
+    LIST_FOR_EACH (link, &client->waiting) {
+        struct api_call *call = CONTAINER_OF(link, struct api_call, waiting);
+
+        call->deadline_ns += by_ns;
+        timer_set(client->loop, &call->timer, call->deadline_ns);
+    }
+}
+
+static void fetched(void *owner, int error, const struct errmsg *msg)
+{
+    struct api_client *client = owner;
+
+    client->fetching = false;
+    client->fetched = error == 0;
+    move_deadlines(client, client->loop->now_ns - client->fetch_began_ns);
+    if (error < 0) {
+        back_off(client);
+        fail_waiting(client, msg->text);
+    }
+    task_wake(client->loop, &client->pump);
+}
+
+/* Whether calls can be made; else the plug-in runs, or will. */
+static bool have_credentials(struct api_client *client)
+{
+    struct errmsg msg = {""};
+
+    if (client->fetched || exec_plugin_ready(client->access, client->loop->sys->ops->wall(client->loop->sys))) {
+        client->fetched = false;
+        return true;
+    }
+    if (client->fetching || timer_is_set(&client->retry))
+        return false;
+    client->fetching = true;
+    client->fetch_began_ns = client->loop->now_ns;
+    if (exec_plugin_start(client->access, client->loop, fetched, client, &msg) < 0) {
+        client->fetching = false;
+        back_off(client);
+        fail_waiting(client, msg.text);
+    }
+    return false;
+}
+
 static void pump(struct task *task)
 {
     struct api_client *client = CONTAINER_OF(task, struct api_client, pump);
     unsigned left = 0;
     struct list again, *link;
 
+    if (list_empty(&client->waiting) || !have_credentials(client))
+        return;
     list_init(&again);
     while ((link = list_pop(&client->waiting))) {
         struct api_call *call = CONTAINER_OF(link, struct api_call, waiting);
@@ -168,6 +222,7 @@ void api_client_free(struct api_client *client)
         api_call_cancel(CONTAINER_OF(client->calls.next, struct api_call, link));
     while (!list_empty(&client->conns))
         api_conn_free(CONTAINER_OF(client->conns.next, struct api_conn, link));
+    exec_plugin_stop(client->access);
     task_cancel(&client->pump);
     timer_release(client->loop, &client->retry);
     resolver_free(client->resolver);

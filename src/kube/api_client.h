@@ -54,6 +54,7 @@ struct api_answer {
     int error;            /* 0 when the answer is whole and its status 2xx or 304; else a negative errno */
     struct slice body;    /* unless streamed */
     struct slice etag;    /* empty: none */
+    struct slice location; /* of a 3xx: where it is instead; empty: none */
     int64_t retry_after_ns; /* 0: the server said nothing of it */
     const char *why;      /* of an error: what was asked, what came, what to do */
 };

@@ -5,6 +5,7 @@
 #include "base/duration.h"
 #include "base/limits.h"
 #include "kube/api_internal.h"
+#include "kube/exec_plugin.h"
 #include "net/http1_conn.h"
 #include "net/http2_conn.h"
 
@@ -32,8 +33,11 @@ static void drop(struct api_conn *conn)
         http1_client_free(conn->http);
     conn->http = NULL;
     io_close(&conn->io, true);
+    tunnel_free(conn->tunnel);
+    conn->tunnel = NULL;
     tls_context_unref(conn->tls);
-    conn->tls = NULL;
+    tls_context_unref(conn->proxy_tls);
+    conn->tls = conn->proxy_tls = NULL;
 }
 
 void api_conn_free(struct api_conn *conn)
@@ -145,6 +149,7 @@ void api_conn_drain(struct api_conn *conn)
 /* --- TCP and TLS --- */
 
 static void dial_next(struct api_conn *conn, struct errmsg *msg);
+static void begin_tls(struct api_conn *conn);
 
 static const char *advice(enum tls_failure failure)
 {
@@ -190,6 +195,89 @@ static void begin_tls(struct api_conn *conn)
     shake_hands(conn);
 }
 
+/* --- through a proxy --- */
+
+static bool has_proxy(const struct api_conn *conn)
+{
+    return conn->client->access->proxy.kind != TUNNEL_NONE;
+}
+
+/* Another address of the proxy, if it has one; `msg` is without its name. */
+static void proxy_failed(struct api_conn *conn, struct errmsg *msg)
+{
+    const struct tunnel_proxy *proxy = &conn->client->access->proxy;
+
+    errmsg_prefix(msg, 0, "the proxy %.*s:%u", SLICE_ARGS(proxy->host), (unsigned)proxy->port);
+    dial_next(conn, msg);
+}
+
+static void go_through(struct api_conn *conn)
+{
+    struct errmsg msg = {""};
+    int r = tunnel_run(conn->tunnel, &conn->io, &msg);
+
+    if (r == 0)
+        begin_tls(conn);
+    else if (r != -EAGAIN)
+        proxy_failed(conn, &msg);
+}
+
+static void begin_tunnel(struct api_conn *conn)
+{
+    const struct kube_access *access = conn->client->access;
+    int r;
+
+    tunnel_free(conn->tunnel);
+    conn->tunnel = NULL;
+    r = tunnel_new(&access->proxy, access->host, access->port, &conn->tunnel);
+    if (r < 0) {
+        fail(conn, &(struct errmsg){"the request to the proxy cannot be made: a name is too long for it, or memory is missing"});
+        return;
+    }
+    conn->state = API_CONN_TUNNEL;
+    go_through(conn);
+}
+
+static void shake_hands_with_proxy(struct api_conn *conn)
+{
+    int r = tls_handshake(&conn->io);
+    struct errmsg msg, why;
+
+    if (r == -EAGAIN)
+        return;
+    if (r == 0) {
+        begin_tunnel(conn);
+        return;
+    }
+    tls_failure_text(&conn->io, &why);
+    errmsg_set(&msg, r, "TLS: %s%s", why.text, advice(tls_failure(&conn->io)));
+    proxy_failed(conn, &msg);
+}
+
+static void begin_proxy(struct api_conn *conn)
+{
+    if (!conn->proxy_tls) {
+        begin_tunnel(conn);
+        return;
+    }
+    if (tls_push_web(&conn->io, conn->proxy_tls, conn->client->access->proxy.host, &alpn[1], 1) < 0) {
+        fail(conn, &(struct errmsg){"no memory for TLS"});
+        return;
+    }
+    conn->state = API_CONN_PROXY_HANDSHAKE;
+    shake_hands_with_proxy(conn);
+}
+
+/* --- the connection --- */
+
+static void connected(struct api_conn *conn)
+{
+    if (has_proxy(conn))
+        begin_proxy(conn);
+    else
+        begin_tls(conn);
+}
+
 static void work(struct task *task)
 {
     struct api_conn *conn = CONTAINER_OF(task, struct api_conn, work);
@@ -198,15 +286,24 @@ static void work(struct task *task)
     struct errmsg msg;
     int r;
 
-    if (conn->state == API_CONN_HANDSHAKE) {
+    switch (conn->state) {
+    case API_CONN_PROXY_HANDSHAKE:
+        shake_hands_with_proxy(conn);
+        return;
+    case API_CONN_TUNNEL:
+        go_through(conn);
+        return;
+    case API_CONN_HANDSHAKE:
         shake_hands(conn);
         return;
+    default:
+        break;
     }
     if (conn->state != API_CONN_CONNECTING || !conn->io.writable)
         return;
     r = sys->ops->connect_result(sys, conn->io.fd.watch.fd);
     if (r == 0) {
-        begin_tls(conn);
+        connected(conn);
     } else if (r != -EINPROGRESS) {
         errmsg_set(&msg, r, "cannot connect to %s: %s", addr_format(conn->answer.addrs[conn->tried - 1], text), strerror(-r));
         dial_next(conn, &msg);
@@ -255,13 +352,22 @@ static void dial_next(struct api_conn *conn, struct errmsg *msg)
     fail(conn, msg);
 }
 
+/* What is dialled. */
+static struct slice next_host(const struct kube_access *access, uint16_t *ret_port)
+{
+    const bool proxy = access->proxy.kind != TUNNEL_NONE;
+
+    *ret_port = proxy ? access->proxy.port : access->port;
+    return proxy ? access->proxy.host : access->host;
+}
+
 static void resolved(struct resolver_query *query, const struct resolver_answer *answer)
 {
     struct api_conn *conn = CONTAINER_OF(query, struct api_conn, query);
     struct errmsg msg;
 
     conn->answer = *answer;
-    errmsg_set(&msg, 0, "cannot resolve %.*s: %s", SLICE_ARGS(conn->client->access->host), strerror(answer->error ? -answer->error : ENOENT));
+    errmsg_set(&msg, 0, "cannot resolve %.*s: %s", SLICE_ARGS(query->host), strerror(answer->error ? -answer->error : ENOENT));
     if (answer->error)
         fail(conn, &msg);
     else
@@ -273,15 +379,17 @@ static int resolve(struct api_conn *conn, struct errmsg *msg)
 {
     struct api_client *client = conn->client;
     int r = client->resolver ? 0 : resolver_dns_new(client->loop, 0, 0, &client->resolver);
+    uint16_t port;
+    struct slice host = next_host(client->access, &port);
 
     if (r == 0)
-        r = resolver_start(client->resolver, &conn->query, client->access->host, client->access->port, resolved);
-    return r < 0 ? errmsg_set(msg, r, "cannot resolve %.*s: %s", SLICE_ARGS(client->access->host), strerror(-r)) : 0;
+        r = resolver_start(client->resolver, &conn->query, host, port, resolved);
+    return r < 0 ? errmsg_set(msg, r, "cannot resolve %.*s: %s", SLICE_ARGS(host), strerror(-r)) : 0;
 }
 
 static void too_late(struct timer *timer)
 {
-    static const char *const waited_for[] = {"the name to be resolved", "the connection", "the TLS handshake"};
+    static const char *const waited_for[] = {"the name to be resolved", "the connection", "the TLS handshake with the proxy", "the proxy", "the TLS handshake"};
     struct api_conn *conn = CONTAINER_OF(timer, struct api_conn, deadline);
     struct errmsg msg;
 
@@ -307,8 +415,11 @@ int api_conn_new(struct api_client *client, struct api_call *only, struct errmsg
     list_push(&client->conns, &conn->link);
     client->conn_count++;
     r = timer_init(client->loop, &conn->deadline, too_late);
+    conn->certificate = exec_plugin_certificates(client->access);
     if (r == 0)
         r = kube_access_tls(client->access, client->loop->sys, &conn->tls, msg);
+    if (r == 0)
+        r = kube_access_proxy_tls(client->access, client->loop->sys, &conn->proxy_tls, msg);
     if (r == 0)
         r = resolve(conn, msg);
     if (r < 0) {

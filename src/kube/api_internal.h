@@ -22,6 +22,9 @@ struct api_client {
     struct timer retry;        /* set: no connection is made before it fires */
     struct task pump;          /* gives waiting calls to connections */
     bool http1;                /* what the server spoke last */
+    bool fetching;             /* a credential plug-in runs; calls that wait, wait for it */
+    bool fetched;              /* just now: what came is used, even where its time is over already */
+    int64_t fetch_began_ns;
 };
 
 /* --- api_conn.c --- */
@@ -29,6 +32,8 @@ struct api_client {
 enum api_conn_state {
     API_CONN_RESOLVING,
     API_CONN_CONNECTING,
+    API_CONN_PROXY_HANDSHAKE, /* of a proxy that is reached by https */
+    API_CONN_TUNNEL,          /* through a proxy */
     API_CONN_HANDSHAKE,
     API_CONN_OPEN, /* `http` is there */
     API_CONN_OVER  /* freed at the end of the turn */
@@ -42,7 +47,9 @@ struct api_conn {
     struct resolver_query query;
     struct resolver_answer answer;
     unsigned tried; /* addresses of the answer */
-    struct tls_context *tls;
+    struct tls_context *tls, *proxy_tls;
+    struct tunnel *tunnel;
+    unsigned certificate; /* which of the credential plug-in's it was made with */
     struct task work, over;
     struct timer deadline; /* of what comes before OPEN */
     struct http_client *http;
@@ -92,10 +99,11 @@ struct api_call {
     struct http_stream *stream; /* NULL: released */
     size_t sent;                /* of the body */
     unsigned attempts;
+    unsigned credential;        /* which of the credential plug-in's it was sent with */
     bool asked_anew;            /* after a 401 */
     int status;
     int64_t retry_after_ns;
-    struct slice etag;
+    struct slice etag, location;
     struct buffer answer;
     bool in_event, over;        /* a function of ours is on the stack; it has ended, and goes when that returns */
 };

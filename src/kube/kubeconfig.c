@@ -1,6 +1,7 @@
 #include "kube/kubeconfig.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -8,6 +9,8 @@
 #include "codec/yaml.h"
 #include "kube/base64.h"
 #include "kube/file.h"
+#include "kube/kubeconfig_internal.h"
+#include "kube/proxy_url.h"
 
 enum part { CLUSTERS, USERS, CONTEXTS, PARTS };
 
@@ -16,15 +19,9 @@ static const struct {
     const char *list, *element;
 } parts[PARTS] = {{"clusters", "cluster"}, {"users", "user"}, {"contexts", "context"}};
 
-struct entry {
-    struct entry *next;
-    struct slice name, file, folder; /* the folder without a slash at its end; empty: where we run */
-    const struct yaml_node *node;
-};
-
 struct kubeconfig {
     struct arena arena;
-    struct entry *entries[PARTS]; /* newest first, so that the last of a name counts: the first file's */
+    struct kubeconfig_entry *entries[PARTS]; /* newest first, so that the last of a name counts: the first file's */
     struct slice current, files;
 };
 
@@ -58,47 +55,55 @@ static struct slice folder_of(struct slice file)
     return slice_take(file, end > 1 ? end - 1 : end);
 }
 
-static int complain(struct slice file, const struct yaml_node *node, struct errmsg *msg, const char *what)
+int kubeconfig_complain(struct slice file, const struct yaml_node *node, struct errmsg *msg, const char *format, ...)
 {
-    return errmsg_set(msg, -EINVAL, "%.*s:%d: %s", SLICE_ARGS(slice_take(file, 200)), node->line, what);
+    struct errmsg what;
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(what.text, sizeof(what.text), format, args);
+    va_end(args);
+    return errmsg_set(msg, -EINVAL, "%.*s:%d: %s", SLICE_ARGS(slice_take(file, 200)), node->line, what.text);
 }
 
-/* A text under a key; absent or null is empty. */
-static int text_at(const struct entry *entry, const struct yaml_node *node, const char *key, struct slice *ret_text,
-                   struct errmsg *msg)
+int kubeconfig_text(struct slice file, const struct yaml_node *node, const char *key, struct slice *ret_text, struct errmsg *msg)
 {
     const struct yaml_node *value = yaml_get(node, slice_str(key));
-    char what[100];
 
     *ret_text = SLICE_LIT("");
     if (!value || value->kind == YAML_NULL)
         return 0;
-    if (value->kind != YAML_STRING) {
-        snprintf(what, sizeof(what), "%s: expected a text, found %s", key, yaml_kind_name(value->kind));
-        return complain(entry->file, value, msg, what);
-    }
+    if (value->kind != YAML_STRING)
+        return kubeconfig_complain(file, value, msg, "%s: expected a text, found %s", key, yaml_kind_name(value->kind));
     *ret_text = value->text;
+    return 0;
+}
+
+int kubeconfig_bool(struct slice file, const struct yaml_node *node, const char *key, bool *ret_value, struct errmsg *msg)
+{
+    const struct yaml_node *value = yaml_get(node, slice_str(key));
+
+    if (value && value->kind != YAML_NULL && value->kind != YAML_BOOLEAN)
+        return kubeconfig_complain(file, value, msg, "%s: expected true or false", key);
+    *ret_value = value && value->kind == YAML_BOOLEAN && value->boolean;
     return 0;
 }
 
 static int add_entry(struct kubeconfig *config, enum part part, struct slice file, const struct yaml_node *node,
                      struct errmsg *msg)
 {
-    struct entry *entry = ARENA_NEW(&config->arena, struct entry);
-    char what[100];
+    struct kubeconfig_entry *entry = ARENA_NEW(&config->arena, struct kubeconfig_entry);
     int r;
 
     if (!entry)
         return -ENOMEM;
-    *entry = (struct entry){.file = file, .folder = folder_of(file), .node = yaml_get(node, slice_str(parts[part].element))};
-    r = text_at(entry, node, "name", &entry->name, msg);
+    *entry = (struct kubeconfig_entry){.file = file, .folder = folder_of(file), .node = yaml_get(node, slice_str(parts[part].element))};
+    r = kubeconfig_text(file, node, "name", &entry->name, msg);
     if (r < 0)
         return r;
-    if (!entry->name.len) {
-        snprintf(what, sizeof(what), "an element of %s has no name", parts[part].list);
-        return complain(file, node, msg, what);
-    }
-    for (const struct entry *other = config->entries[part]; other; other = other->next)
+    if (!entry->name.len)
+        return kubeconfig_complain(file, node, msg, "an element of %s has no name", parts[part].list);
+    for (const struct kubeconfig_entry *other = config->entries[part]; other; other = other->next)
         if (slice_eq(other->name, entry->name))
             return 0;
     entry->next = config->entries[part];
@@ -110,14 +115,12 @@ static int add_part(struct kubeconfig *config, enum part part, struct slice file
                     struct errmsg *msg)
 {
     const struct yaml_node *list = yaml_get(root, slice_str(parts[part].list));
-    char what[100];
     int r = 0;
 
     if (!list || list->kind == YAML_NULL)
         return 0;
-    snprintf(what, sizeof(what), "%s: expected a list", parts[part].list);
     if (list->kind != YAML_LIST)
-        return complain(file, list, msg, what);
+        return kubeconfig_complain(file, list, msg, "%s: expected a list", parts[part].list);
     for (const struct yaml_item *item = list->items; item && r == 0; item = item->next)
         r = add_entry(config, part, file, item->value, msg);
     return r;
@@ -129,8 +132,8 @@ static int add_root(struct kubeconfig *config, struct slice file, const struct y
     int r;
 
     if (root->kind != YAML_MAP)
-        return complain(file, root, msg, "expected a kubeconfig (a map with clusters, users and contexts)");
-    r = text_at(&(struct entry){.file = file}, root, "current-context", &current, msg);
+        return kubeconfig_complain(file, root, msg, "expected a kubeconfig (a map with clusters, users and contexts)");
+    r = kubeconfig_text(file, root, "current-context", &current, msg);
     if (r == 0 && !config->current.len)
         config->current = current;
     for (int part = 0; part < PARTS && r == 0; part++)
@@ -161,16 +164,9 @@ int kubeconfig_add(struct kubeconfig *config, struct slice file, struct slice by
 
 /* --- choosing --- */
 
-/* What is being read, to complain about it. */
-struct choice {
-    const struct kubeconfig *config;
-    struct kube_access *access;
-    struct errmsg *msg;
-};
-
-static int find(const struct choice *choice, enum part part, struct slice name, const struct entry **ret_entry)
+static int find(const struct kubeconfig_choice *choice, enum part part, struct slice name, const struct kubeconfig_entry **ret_entry)
 {
-    for (const struct entry *entry = choice->config->entries[part]; entry; entry = entry->next)
+    for (const struct kubeconfig_entry *entry = choice->config->entries[part]; entry; entry = entry->next)
         if (slice_eq(entry->name, name)) {
             *ret_entry = entry;
             return 0;
@@ -179,11 +175,10 @@ static int find(const struct choice *choice, enum part part, struct slice name, 
                       parts[part].element, SLICE_ARGS(slice_take(name, 100)));
 }
 
-/* Copies the text under the key into the access. */
-static int take(const struct choice *choice, const struct entry *entry, const char *key, struct slice *ret_text)
+int kubeconfig_take(const struct kubeconfig_choice *choice, const struct kubeconfig_entry *entry, const char *key, struct slice *ret_text)
 {
     struct slice text;
-    int r = text_at(entry, entry->node, key, &text, choice->msg);
+    int r = kubeconfig_text(entry->file, entry->node, key, &text, choice->msg);
 
     if (r < 0 || !text.len)
         return r;
@@ -191,10 +186,10 @@ static int take(const struct choice *choice, const struct entry *entry, const ch
     return ret_text->ptr ? 0 : -ENOMEM;
 }
 
-static int take_path(const struct choice *choice, const struct entry *entry, const char *key, struct slice *ret_path)
+int kubeconfig_take_path(const struct kubeconfig_choice *choice, const struct kubeconfig_entry *entry, const char *key, struct slice *ret_path)
 {
     struct slice text;
-    int r = text_at(entry, entry->node, key, &text, choice->msg);
+    int r = kubeconfig_text(entry->file, entry->node, key, &text, choice->msg);
     bool relative = text.len && text.ptr[0] != '/' && entry->folder.len;
 
     if (r < 0 || !text.len)
@@ -204,130 +199,70 @@ static int take_path(const struct choice *choice, const struct entry *entry, con
     return ret_path->ptr ? 0 : -ENOMEM;
 }
 
-static int take_data(const struct choice *choice, const struct entry *entry, const char *key, struct slice *ret_bytes)
+int kubeconfig_take_data(const struct kubeconfig_choice *choice, const struct kubeconfig_entry *entry, const char *key, struct slice *ret_bytes)
 {
     struct slice text;
-    char what[120];
-    int r = text_at(entry, entry->node, key, &text, choice->msg);
+    int r = kubeconfig_text(entry->file, entry->node, key, &text, choice->msg);
 
     if (r < 0 || !text.len)
         return r;
     r = base64_read(&choice->access->arena, text, ret_bytes);
     if (r != -EINVAL)
         return r;
-    snprintf(what, sizeof(what), "%s: it is not base64", key);
-    return complain(entry->file, yaml_get(entry->node, slice_str(key)), choice->msg, what);
+    return kubeconfig_complain(entry->file, yaml_get(entry->node, slice_str(key)), choice->msg, "%s: it is not base64", key);
 }
 
-/* Keys that change what would be done, and that we cannot honour. */
-static int refuse(const struct choice *choice, const struct entry *entry, const char *const *keys, const char *instead)
+static int choose_proxy(const struct kubeconfig_choice *choice, const struct kubeconfig_entry *cluster)
 {
-    char what[200];
+    struct kube_access *access = choice->access;
+    struct errmsg why = {""};
+    int r = kubeconfig_take(choice, cluster, "proxy-url", &access->proxy_url);
 
-    for (; *keys; keys++) {
-        const struct yaml_node *node = yaml_get(entry->node, slice_str(*keys));
-
-        if (!node || node->kind == YAML_NULL || (node->kind == YAML_STRING && !node->text.len))
-            continue;
-        snprintf(what, sizeof(what), "%s: not available yet; %s", *keys, instead);
-        return complain(entry->file, node, choice->msg, what);
-    }
-    return 0;
+    if (r < 0 || !access->proxy_url.len)
+        return r;
+    r = proxy_url_parse(&access->arena, access->proxy_url, &access->proxy, &why);
+    return r < 0 ? kubeconfig_complain(cluster->file, yaml_get_lit(cluster->node, "proxy-url"), choice->msg, "proxy-url: %s", why.text) : 0;
 }
 
-static int choose_cluster(const struct choice *choice, const struct entry *cluster)
+static int choose_cluster(const struct kubeconfig_choice *choice, const struct kubeconfig_entry *cluster)
 {
-    static const char *const unknown[] = {"proxy-url", NULL};
-    const struct yaml_node *insecure = yaml_get_lit(cluster->node, "insecure-skip-tls-verify");
     struct kube_access *access = choice->access;
     struct slice server = SLICE_LIT("");
-    int r = refuse(choice, cluster, unknown, "reach the API server without a proxy");
+    int r = kubeconfig_take(choice, cluster, "server", &server);
 
-    if (r == 0)
-        r = take(choice, cluster, "server", &server);
     if (r == 0 && !server.len)
         r = errmsg_set(choice->msg, -EINVAL, "%.*s: the cluster \"%.*s\" has no server", SLICE_ARGS(slice_take(cluster->file, 200)),
                        SLICE_ARGS(slice_take(cluster->name, 100)));
     if (r == 0)
         r = kube_access_set_server(access, server, choice->msg);
     if (r == 0)
-        r = take(choice, cluster, "tls-server-name", &access->tls_server_name);
+        r = choose_proxy(choice, cluster);
     if (r == 0)
-        r = take_data(choice, cluster, "certificate-authority-data", &access->ca_pem);
+        r = kubeconfig_take(choice, cluster, "tls-server-name", &access->tls_server_name);
     if (r == 0)
-        r = take_path(choice, cluster, "certificate-authority", &access->ca_file);
-    if (r == 0 && insecure && insecure->kind != YAML_NULL && insecure->kind != YAML_BOOLEAN)
-        r = complain(cluster->file, insecure, choice->msg, "insecure-skip-tls-verify: expected true or false");
-    access->insecure = r == 0 && insecure && insecure->kind == YAML_BOOLEAN && insecure->boolean;
+        r = kubeconfig_take_data(choice, cluster, "certificate-authority-data", &access->ca_pem);
+    if (r == 0)
+        r = kubeconfig_take_path(choice, cluster, "certificate-authority", &access->ca_file);
+    if (r == 0)
+        r = kubeconfig_bool(cluster->file, cluster->node, "insecure-skip-tls-verify", &access->insecure, choice->msg);
     if (r == 0 && access->insecure && (access->ca_pem.len || access->ca_file.len))
-        r = complain(cluster->file, insecure, choice->msg, "insecure-skip-tls-verify: contradicts the certificate authority beside it; take one of them out");
+        r = kubeconfig_complain(cluster->file, yaml_get_lit(cluster->node, "insecure-skip-tls-verify"), choice->msg,
+                                "insecure-skip-tls-verify: contradicts the certificate authority beside it; take one of them out");
     return r;
 }
 
-static int choose_impersonation(const struct choice *choice, const struct entry *user)
+static int choose(const struct kubeconfig_choice *choice, struct slice name)
 {
-    const struct yaml_node *list = yaml_get_lit(user->node, "as-groups");
-    const char *groups[LIMIT_API_GROUPS + 1]; /* one too many is told */
-    size_t count = 0;
-    struct slice as;
-    int r = text_at(user, user->node, "as", &as, choice->msg);
-
-    if (r == 0 && list && list->kind != YAML_NULL && list->kind != YAML_LIST)
-        return complain(user->file, list, choice->msg, "as-groups: expected a list");
-    for (const struct yaml_item *item = list && list->kind == YAML_LIST ? list->items : NULL; r == 0 && item && count <= LIMIT_API_GROUPS; item = item->next) {
-        struct slice copy = arena_dup(&choice->access->arena, item->value->kind == YAML_STRING ? item->value->text : SLICE_LIT(""));
-
-        if (item->value->kind != YAML_STRING)
-            return complain(user->file, item->value, choice->msg, "as-groups: expected texts");
-        if (!copy.ptr)
-            return -ENOMEM;
-        groups[count++] = copy.ptr; /* arena_dup() puts a NUL behind it */
-    }
-    return r == 0 && (as.len || count) ? kube_access_impersonate(choice->access, as, groups, count, choice->msg) : r;
-}
-
-static int choose_user(const struct choice *choice, const struct entry *user)
-{
-    static const char *const plugins[] = {"exec", "auth-provider", NULL};
-    static const char *const others[] = {"as-uid", "as-user-extra", NULL};
-    struct kube_access *access = choice->access;
-    int r = refuse(choice, user, plugins, "use a token, a token file or a client certificate");
-
-    if (r == 0)
-        r = refuse(choice, user, others, "act for a user and groups only");
-    if (r == 0)
-        r = choose_impersonation(choice, user);
-    if (r == 0)
-        r = take(choice, user, "token", &access->token);
-    if (r == 0)
-        r = take_path(choice, user, "tokenFile", &access->token_file);
-    if (r == 0)
-        r = take(choice, user, "username", &access->user);
-    if (r == 0)
-        r = take(choice, user, "password", &access->password);
-    if (r == 0)
-        r = take_data(choice, user, "client-certificate-data", &access->certificate_pem);
-    if (r == 0)
-        r = take_path(choice, user, "client-certificate", &access->certificate_file);
-    if (r == 0)
-        r = take_data(choice, user, "client-key-data", &access->key_pem);
-    if (r == 0)
-        r = take_path(choice, user, "client-key", &access->key_file);
-    return r;
-}
-
-static int choose(const struct choice *choice, struct slice name)
-{
-    const struct entry *context, *cluster, *user;
+    const struct kubeconfig_entry *context, *cluster, *user;
     struct slice cluster_name, user_name;
     int r = find(choice, CONTEXTS, name, &context);
 
     if (r == 0)
-        r = text_at(context, context->node, "cluster", &cluster_name, choice->msg);
+        r = kubeconfig_text(context->file, context->node, "cluster", &cluster_name, choice->msg);
     if (r == 0)
-        r = text_at(context, context->node, "user", &user_name, choice->msg);
+        r = kubeconfig_text(context->file, context->node, "user", &user_name, choice->msg);
     if (r == 0)
-        r = take(choice, context, "namespace", &choice->access->namespace_);
+        r = kubeconfig_take(choice, context, "namespace", &choice->access->namespace_);
     if (r == 0)
         r = find(choice, CLUSTERS, cluster_name, &cluster);
     if (r == 0)
@@ -335,7 +270,7 @@ static int choose(const struct choice *choice, struct slice name)
     if (r == 0 && user_name.len) {
         r = find(choice, USERS, user_name, &user);
         if (r == 0)
-            r = choose_user(choice, user);
+            r = kubeconfig_choose_user(choice, user, cluster);
     }
     return r;
 }
@@ -344,7 +279,7 @@ int kubeconfig_choose(const struct kubeconfig *config, struct slice context, str
                       struct errmsg *msg)
 {
     struct kube_access access = {0};
-    const struct choice choice = {config, &access, msg};
+    const struct kubeconfig_choice choice = {config, &access, msg};
     struct slice name = context.len ? context : config->current;
     int r;
 
@@ -393,5 +328,10 @@ int kubeconfig_load(const char *files, struct slice context, struct kube_access 
     if (r >= 0)
         r = found ? kubeconfig_choose(config, context, ret_access, msg) : errmsg_set(msg, -ENOENT, "there is no kubeconfig file %s", files);
     kubeconfig_free(config);
+    if (r == 0) {
+        r = kube_access_use_environment(ret_access, msg);
+        if (r < 0)
+            kube_access_release(ret_access);
+    }
     return r;
 }

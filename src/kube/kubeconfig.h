@@ -12,8 +12,8 @@
  * current-context that is not empty counts, files that are not there are passed over. Paths in a file are relative to
  * its folder.
  *
- * Refused where the chosen context has them, since acting without them would be another thing than was asked for:
- * proxy-url, exec and auth-provider plug-ins, impersonation by more than user and groups (as-uid, as-user-extra).
+ * Credential plug-ins (exec) are kept in the access and run when a request needs them (kube/exec_plugin.h). auth-provider, which Kubernetes took out
+ * in 1.26, is refused: acting without it would be another thing than was asked for.
  */
 #pragma once
 
@@ -32,7 +32,7 @@ int kubeconfig_choose(const struct kubeconfig *config, struct slice context, str
                       struct errmsg *msg);
 
 /*
- * Reads the files, a list with a colon between each as KUBECONFIG has it, and chooses. -ENOENT when none of them is
- * there.
+ * Reads the files, a list with a colon between each as KUBECONFIG has it, and chooses; where the cluster has no proxy-url, the proxy that the
+ * environment names is used. -ENOENT when none of the files is there.
  */
 int kubeconfig_load(const char *files, struct slice context, struct kube_access *ret_access, struct errmsg *msg);

@@ -127,6 +127,62 @@ static void test_acting_for_another(void **state)
     kube_access_release(&access);
 }
 
+static void test_whoever(void **state)
+{
+    struct kube_access access;
+    struct errmsg msg;
+
+    assert_int_equal(choose(CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {as: ann, as-uid: '7', as-user-extra: {example.org/Scopes: [a, 'b c']}}}]\n", NULL, "x",
+                            &access, &msg), 0);
+    assert_slice(access.as_uid, "7");
+    assert_int_equal(access.as_extra_count, 2);
+    assert_slice(access.as_extras[0].name, "impersonate-extra-example.org%2Fscopes");
+    assert_slice(access.as_extras[1].name, "impersonate-extra-example.org%2Fscopes");
+    assert_slice(access.as_extras[1].value, "b c");
+    kube_access_release(&access);
+}
+
+static void test_plugin(void **state)
+{
+    struct kube_access access;
+    struct errmsg msg;
+
+    assert_int_equal(choose(CLUSTER("c", ", extensions: [{name: other, extension: 1}, {name: client.authentication.k8s.io/exec, extension: {a: [1, 0x10, on, null, 'x\"', 1.5]}}]")
+                            CONTEXT("x", "c", "u") "users: [{name: u, user: {exec: {command: bin/login, apiVersion: client.authentication.k8s.io/v1, args: [get, '-'], "
+                            "env: [{name: A, value: b=c}, {name: B}], interactiveMode: Never, provideClusterInfo: true, installHint: Get it}}}]\n", NULL, "x", &access, &msg), 0);
+    assert_slice(access.exec.command, "/a/bin/login"); /* beside the kubeconfig */
+    assert_slice(access.exec.version, "client.authentication.k8s.io/v1");
+    assert_int_equal(access.exec.argument_count, 2);
+    assert_slice(access.exec.arguments[1], "-");
+    assert_int_equal(access.exec.variable_count, 2);
+    assert_slice(access.exec.variables[0], "A=b=c");
+    assert_slice(access.exec.variables[1], "B=");
+    assert_int_equal(access.exec.interactive, EXEC_NEVER);
+    assert_true(access.exec.provide_cluster);
+    assert_slice(access.exec.cluster_config, "{\"a\":[1,16,true,null,\"x\\\"\",1.5]}");
+    assert_slice(access.exec.install_hint, "Get it");
+    assert_non_null(access.plugin);
+    kube_access_release(&access);
+    assert_int_equal(choose(CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {exec: {command: login, apiVersion: client.authentication.k8s.io/v1beta1}}}]\n", NULL, "x",
+                            &access, &msg), 0);
+    assert_slice(access.exec.command, "login");
+    assert_int_equal(access.exec.interactive, EXEC_IF_AVAILABLE);
+    kube_access_release(&access);
+}
+
+static void test_proxy(void **state)
+{
+    struct kube_access access;
+    struct errmsg msg;
+
+    assert_int_equal(choose(CLUSTER("c", ", proxy-url: 'socks5://me:pw@proxy:1081'") CONTEXT("x", "c", "''"), NULL, "x", &access, &msg), 0);
+    assert_int_equal(access.proxy.kind, TUNNEL_SOCKS5);
+    assert_slice(access.proxy.host, "proxy");
+    assert_slice(access.proxy.password, "pw");
+    assert_slice(access.proxy_url, "socks5://me:pw@proxy:1081");
+    kube_access_release(&access);
+}
+
 static void test_refused(void **state)
 {
     static const struct {
@@ -144,13 +200,23 @@ static void test_refused(void **state)
         {"clusters: [{name: c, cluster: {server: 'https://u@x'}}]\n" CONTEXT("x", "c", "u"), "x", "expected https://HOST:PORT"},
         {"clusters: [{name: c, cluster: {server: 'https://[1.2.3.4]'}}]\n" CONTEXT("x", "c", "u"), "x", "expected https://HOST:PORT"},
         {"clusters: [{name: c, cluster: {server: 'https://x/?a'}}]\n" CONTEXT("x", "c", "u"), "x", "expected https://HOST:PORT"},
-        {CLUSTER("c", ", proxy-url: 'http://p'") CONTEXT("x", "c", "u"), "x", "proxy-url: not available yet"},
+        {CLUSTER("c", ", proxy-url: 'ftp://me:secret@p'") CONTEXT("x", "c", "u"), "x", "/a/one:1: proxy-url: expected http://HOST:PORT"},
         {CLUSTER("c", ", certificate-authority-data: 'Y2E'") CONTEXT("x", "c", "u"), "x", "certificate-authority-data: it is not base64"},
         {CLUSTER("c", ", insecure-skip-tls-verify: 'true'") CONTEXT("x", "c", "u"), "x", "expected true or false"},
         {CLUSTER("c", ", insecure-skip-tls-verify: true, certificate-authority: x") CONTEXT("x", "c", "u"), "x", "contradicts the certificate authority"},
-        {CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {exec: {command: aws}}}]", "x", "exec: not available yet"},
-        {CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {auth-provider: {name: gcp}}}]", "x", "auth-provider: not available yet"},
-        {CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {as-uid: '0'}}]", "x", "as-uid: not available yet; act for a user and groups only"},
+        {CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {exec: {command: aws}}}]", "x", "exec: apiVersion: expected client.authentication.k8s.io/v1 or client.authentication.k8s.io/v1beta1, found \"\""},
+        {CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {exec: {command: aws, apiVersion: client.authentication.k8s.io/v1alpha1}}}]", "x", "found \"client.authentication.k8s.io/v1alpha1\""},
+        {CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {exec: {command: aws, apiVersion: client.authentication.k8s.io/v1}}}]", "x", "exec: interactiveMode: expected Never, IfAvailable or Always"},
+        {CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {exec: {command: aws, apiVersion: client.authentication.k8s.io/v1, interactiveMode: never}}}]", "x", "found \"never\""},
+        {CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1beta1}}}]", "x", "exec: it has no command"},
+        {CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {exec: {command: aws, apiVersion: client.authentication.k8s.io/v1beta1, args: x}}}]", "x", "exec: args: expected a list"},
+        {CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {exec: {command: aws, apiVersion: client.authentication.k8s.io/v1beta1, env: [{value: x}]}}}]", "x", "exec: env: expected a name and a value"},
+        {CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {exec: aws}}]", "x", "exec: expected a map, found a string"},
+        {CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {auth-provider: {name: gcp}}}]", "x", "auth-provider: Kubernetes 1.26 took these plug-ins (\"gcp\") out"},
+        {CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {as-uid: '0'}}]", "x", "a uid to act for, but no user"},
+        {CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {as-user-extra: {a: [b]}}}]", "x", "attributes to act for, but no user"},
+        {CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {as: a, as-user-extra: [b]}}]", "x", "as-user-extra: expected a map of lists"},
+        {CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {as: a, as-user-extra: {b: c}}}]", "x", "as-user-extra: expected a list"},
         {CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {as-groups: [a]}}]", "x", "groups to act for, but no user"},
         {CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {as: a, as-groups: a}}]", "x", "as-groups: expected a list"},
         {CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {as: \"a\\nb\"}}]", "x", "control character"},
@@ -271,7 +337,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_everything), cmocka_unit_test(test_data),  cmocka_unit_test(test_merged), cmocka_unit_test(test_refused), cmocka_unit_test(test_acting_for_another),
-        cmocka_unit_test(test_in_a_pod),   cmocka_unit_test(test_files), cmocka_unit_test(test_base64),
+        cmocka_unit_test(test_whoever), cmocka_unit_test(test_plugin), cmocka_unit_test(test_proxy), cmocka_unit_test(test_in_a_pod),   cmocka_unit_test(test_files), cmocka_unit_test(test_base64),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,7 +48,7 @@ def read_frame(conn):
 
 
 @contextlib.contextmanager
-def api_server(script=None, pods=(POD,), refuse=None, accept=None, protocol="v4.channel.k8s.io"):
+def api_server(script=None, pods=(POD,), refuse=None, accept=None, protocol="v4.channel.k8s.io", cluster=()):
     """An API server with these pods; script(conn) plays the first pod behind the handshake, or gives the answer to it. A kubeconfig."""
     def document(path):
         return {"items": list(pods), "metadata": {}} if path.split("?")[0].endswith("/pods") else next(
@@ -84,7 +84,7 @@ def api_server(script=None, pods=(POD,), refuse=None, accept=None, protocol="v4.
         threading.Thread(target=listen, daemon=True).start()
         yield yaml.safe_dump({
             "apiVersion": "v1", "kind": "Config", "current-context": "c", "users": [{"name": "u", "user": {}}],
-            "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{server.getsockname()[1]}"}}],
+            "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{server.getsockname()[1]}", **dict(cluster)}}],
             "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}]})
         server.shutdown(socket.SHUT_RDWR)
 
@@ -112,6 +112,23 @@ def request(conn):
 
 def answer(body):
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+
+
+@pytest.mark.parametrize("kind", ["tinyproxy", "microsocks"])
+def test_through_a_proxy(metrics, programs, tmp_path, kind):
+    """Both connections, the one that looks the pod up and the one that leads to its port."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    (tmp_path / "proxy.conf").write_text(f"Listen 127.0.0.1\nPort {port}\nTimeout 60\nLogLevel Connect\n")
+    programs.start(["tinyproxy", "-d", "-c", tmp_path / "proxy.conf"] if kind == "tinyproxy" else ["microsocks", "-i", "127.0.0.1", "-p", port],
+                   name=kind).wait_port(port)
+
+    def script(conn):
+        request(conn)
+        conn.sendall(frame(b"\0" + answer(b"x 1\n")))
+
+    done = metrics(script, cluster={"proxy-url": f"{'http' if kind == 'tinyproxy' else 'socks5'}://127.0.0.1:{port}"})
+    assert done.returncode == 0 and "x 1\n" in done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("piece", [1, 700, 32768, 200000])
