@@ -16,6 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROXY_USER, INIT_USER, CONTROLLER_USER = 2102, 65534, 2103
 FIREWALL = ("net_raw", "net_admin")
 EXTENSIONS = ("libxt_*.so", "libipt_*.so", "libip6t_*.so")  # iptables-legacy-save fails on a rule whose extension is not there
+AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"  # of the public web, as Debian has them; net/tls_web.c looks there
 PROGRAMS = {"linkerd-proxy": "src/proxy", "linkerd-controller": "src/control", "linkerd-init": "src/init", "linkerd-cni": "src/cni"}
 
 
@@ -128,6 +129,7 @@ def controller(name, source):
     image.file("/controller", source.ours("linkerd-controller"), mode=0o755)
     image.link("/linkerd-policy-controller", "controller")
     image.link("/go/bin/controller", "../../controller")
+    image.file(AUTHORITIES, source.system(AUTHORITIES).resolve())  # a heartbeat may go to an https address
     image.file("/LICENSE", ROOT / "LICENSE")
     return image
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <stdlib.h>
 
 #include "base/ip.h"
 #include "base/limits.h"
@@ -13,6 +14,30 @@
 
 /* --- whom it believes --- */
 
+/*
+ * Where systems keep the authorities of the public web; a static program cannot know by its library where it runs. SSL_CERT_FILE and SSL_CERT_DIR, which
+ * OpenSSL's own default heeds, count first.
+ */
+static int set_system_anchors(SSL_CTX *ssl_ctx, struct errmsg *msg)
+{
+    static const char *const files[] = {
+        "/etc/ssl/certs/ca-certificates.crt", /* Debian, Alpine, and our images */
+        "/etc/pki/tls/certs/ca-bundle.crt",   /* Fedora and its kin */
+        "/etc/ssl/ca-bundle.pem",             /* SUSE */
+        "/etc/ssl/cert.pem",
+    };
+
+    if (SSL_CTX_set_default_verify_paths(ssl_ctx) != 1)
+        return errmsg_set(msg, -EINVAL, "the system's certificate authorities cannot be read");
+    if (getenv("SSL_CERT_FILE"))
+        return 0;
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+        if (SSL_CTX_load_verify_file(ssl_ctx, files[i]) == 1)
+            break;
+    ERR_clear_error();
+    return 0; /* where there are none, nobody is believed */
+}
+
 static int set_anchors(SSL_CTX *ssl_ctx, const struct tls_web *options, struct errmsg *msg)
 {
     struct x509_bundle anchors;
@@ -22,9 +47,7 @@ static int set_anchors(SSL_CTX *ssl_ctx, const struct tls_web *options, struct e
     if (options->insecure)
         return 0;
     if (!options->anchors.len)
-        return SSL_CTX_set_default_verify_paths(ssl_ctx) == 1
-                   ? 0
-                   : errmsg_set(msg, -EINVAL, "the system's certificate authorities cannot be read");
+        return set_system_anchors(ssl_ctx, msg);
     r = x509_bundle_read(options->anchors, msg, &anchors);
     if (r < 0)
         return errmsg_prefix(msg, r, "the certificate authority");

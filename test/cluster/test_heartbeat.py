@@ -1,6 +1,7 @@
 """`linkerd-controller heartbeat` with a real API server, and a Prometheus and a receiver of our own."""
 
 import json
+import os
 import sys
 import urllib.parse
 
@@ -17,7 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(not netns.available(), reason
 
 # Answers queries for linkerd-proxy's memory and for the rate of requests, knows nothing of others, and says what it is asked.
 SERVER = """
-import http.server, json, urllib.parse
+import http.server, json, ssl, sys, urllib.parse
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         url = urllib.parse.urlsplit(self.path)
@@ -33,7 +34,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
     def log_message(self, *args):
         pass
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 8000), Handler)
+server = http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler)
+if len(sys.argv) > 2:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*sys.argv[2:])
+    server.socket = context.wrap_socket(server.socket, server_side=True)
 print("ready", flush=True)
 server.serve_forever()
 """
@@ -55,10 +60,10 @@ def api(binaries):
 @pytest.fixture
 def heartbeat(api, tmp_path, programs, binaries):
     """Runs it with the rights of the chart; its output and status."""
-    def run(*args):
+    def run(*args, env=None):
         program = programs.start([binaries["linkerd-controller"], "heartbeat", "-controller-namespace=linkerd",
                                   f"-kubeconfig={kubeconfig_of(api, 'linkerd-heartbeat', tmp_path / 'kubeconfig')}", *args],
-                                 namespace=api.host, name="heartbeat")
+                                 namespace=api.host, name="heartbeat", env=env)
         status = program.wait_exit()
         return program.output, status
 
@@ -83,7 +88,7 @@ def test_what_would_be_sent(api, heartbeat):
 def test_it_is_sent_only_where_it_was_told_to(api, heartbeat, tmp_path, programs):
     script = tmp_path / "server.py"
     script.write_text(SERVER)
-    server = programs.start([sys.executable, script], namespace=api.host, name="server")
+    server = programs.start([sys.executable, script, "8000"], namespace=api.host, name="server")
     server.wait_line("ready")
     output, status = heartbeat(f"-prometheus-url={URL}")
     assert status == 0 and "there is no -address: nothing is sent" in output
@@ -94,6 +99,20 @@ def test_it_is_sent_only_where_it_was_told_to(api, heartbeat, tmp_path, programs
     told = values(server.wait_line(r"received (/version\.json\?.*)").group(1))
     assert told["total-rps"] == "13" and told["max-mem-linkerd-proxy"] == "5000000" and told["service-profile-count"] == "3"
     assert "WARN heartbeat: meshed-pods is left out: the answer does not have it" in output and "meshed-pods" not in told
+
+
+def test_https(api, heartbeat, tmp_path, programs):
+    """Believed by the authorities of the system: here of the file that SSL_CERT_FILE names, in the image of Debian's."""
+    pki, script = api.control.pki, tmp_path / "server.py"
+    pki.certificate("receiver", "receiver", names=["127.0.0.1"])
+    script.write_text(SERVER)
+    server = programs.start([sys.executable, script, "8443", pki.folder / "receiver.crt", pki.folder / "receiver.key"], namespace=api.host, name="receiver")
+    server.wait_line("ready")
+    output, status = heartbeat("-address=https://127.0.0.1:8443/version.json")
+    assert status == 1 and "it could not be sent" in output and "TLS: " in output and "received" not in server.output
+    output, status = heartbeat("-address=https://127.0.0.1:8443/version.json", env={**os.environ, "SSL_CERT_FILE": str(pki.folder / "ca.crt")})
+    assert status == 0, output
+    assert values(server.wait_line(r"received (/version\.json\?.*)").group(1))["source"] == "heartbeat"
 
 
 def test_nobody_answers(heartbeat):

@@ -55,6 +55,14 @@ def test_defaults(images, name, user, entrypoint):
         assert {"LINKERD2_PROXY_LOG=warn,linkerd=info", "LINKERD2_PROXY_LOG_FORMAT=plain"} < set(config["config"]["Env"])
 
 
+def test_authorities(images):
+    """What an https address of the heartbeat is believed by; nobody has to be root to read it."""
+    _, _, layer = read(images["controller"])
+    member = layer.getmember("etc/ssl/certs/ca-certificates.crt")
+    assert member.isfile() and member.mode == 0o644
+    assert layer.extractfile(member).read().count(b"-----BEGIN CERTIFICATE-----") > 100
+
+
 @pytest.mark.parametrize("name", SIZES)
 def test_size(images, name):
     _, _, layer = read(images[name])

@@ -189,6 +189,8 @@ static int connect_to(struct heartbeat *heartbeat, const char *what, const char 
     access->origin = slice_str(what);
     r = kube_access_set_server(access, slice_str(url), &msg);
     if (r == 0)
+        r = kube_access_use_environment(access, &msg);
+    if (r == 0)
         r = api_client_new(&heartbeat->loop, access, ret_client);
     if (r < 0)
         log_line(heartbeat->log, LOG_ERROR, "heartbeat", "%s: %s", what, msg.text[0] ? msg.text : "no memory");
