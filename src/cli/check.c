@@ -30,6 +30,7 @@ static const struct flag flags[] = {
      .help = "Cluster: the version that all parts should have"},
     {"cli-version-override", 0, FLAG_TEXT, offsetof(struct check_options, cli_version), .value = "VERSION",
      .help = "Cluster: take this for the version of this program"},
+    {"multicluster", 0, FLAG_SWITCH, offsetof(struct check_options, multicluster), .help = "Of Linkerd 2.8: has no effect"},
     KUBE_FLAGS(struct check_options, kube),
     {"source", 0, FLAG_TEXT, offsetof(struct check_options, source), .value = "DIR",
      .help = "Machine: the directory of resources that the control plane reads; says where that is, too"},
@@ -139,6 +140,8 @@ static int run(void *opaque, const struct words *arguments)
 
     if (choose(options, &cluster, &msg) < 0)
         return complain("check: %s", msg.text);
+    if (options->multicluster)
+        complain("check: --multicluster of Linkerd 2.8 has no successor and no effect");
     if (cluster)
         check_cluster(&checks);
     else

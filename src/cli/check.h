@@ -22,7 +22,7 @@ struct check_options {
     struct words proxies;
     /* of a cluster */
     struct kube_flags kube;
-    bool pre, crds, proxy, cni_enabled;
+    bool pre, crds, proxy, cni_enabled, multicluster;
     const char *namespace_, *linkerd_namespace, *cni_namespace, *expected_version, *cli_version;
 };
 

@@ -31,6 +31,7 @@ static const struct cluster_category categories[] = {
     {"linkerd-data-plane", MODE_PROXY, ROWS(check_data_rows)},
     {"linkerd-injection", MODE_INSTALLED, ROWS(check_injection_rows)},
     {"linkerd-ha-checks", MODE_INSTALLED, ROWS(check_ha_rows)},
+    {"linkerd-extension-checks", MODE_DEFAULT, ROWS(check_extension_rows)},
 };
 
 /* --- trying again --- */

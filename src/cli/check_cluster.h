@@ -48,7 +48,7 @@ extern const struct cluster_row check_api_rows[2], check_version_rows[1], check_
 extern const struct cluster_row check_crd_rows[1], check_existence_rows[8], check_config_rows[8], check_cni_rows[6];
 extern const struct cluster_row check_trust_rows[8], check_webhook_rows[6], check_trust_proxy_rows[3];
 extern const struct cluster_row check_cli_version_rows[1], check_control_version_rows[3], check_control_proxy_rows[3];
-extern const struct cluster_row check_data_rows[8], check_injection_rows[2], check_ha_rows[3];
+extern const struct cluster_row check_data_rows[8], check_injection_rows[2], check_ha_rows[3], check_extension_rows[1];
 
 /* All categories of the mode; the exit status comes from checks_end(). */
 void check_cluster(struct checks *checks);

@@ -40,7 +40,7 @@ extern const struct command check_command;
 extern const struct command identity_command;
 extern const struct command install_command, upgrade_command, prune_command, uninstall_command, install_sp_command, install_cni_command;
 extern const struct command inject_command, uninject_command;
-extern const struct command completion_command;
+extern const struct command completion_command, doc_command;
 extern const struct command diagnostics_metrics_command, diagnostics_endpoints_command, diagnostics_profile_command;
 extern const struct command diagnostics_policy_command, diagnostics_controller_metrics_command;
 

@@ -8,12 +8,14 @@
 #include "cli/ask.h"
 #include "cli/command.h"
 #include "cli/control_plane.h"
+#include "cli/obfuscate.h"
 #include "cli/pods.h"
 
 struct options {
     int64_t wait_ns;
     struct kube_flags kube;
     const char *namespace_;
+    bool obfuscate;
 };
 
 static const struct flag flags[] = {
@@ -22,7 +24,7 @@ static const struct flag flags[] = {
     {"namespace", 'n', FLAG_TEXT, offsetof(struct options, namespace_), .value = "NAME",
      .help = "Namespace of the resource (default that of the kubeconfig's context)"},
     KUBE_FLAGS(struct options, kube),
-    {"obfuscate", 0, FLAG_LATER},
+    {"obfuscate", 0, FLAG_SWITCH, offsetof(struct options, obfuscate), .help = "Put digests in the place of the names of workloads, hosts, identities and the like"},
 };
 
 /* Ends the asking. `address`: as the person wrote it. */
@@ -37,47 +39,77 @@ static int get_page(struct ask *ask, const char *address, struct errmsg *msg, st
     return r;
 }
 
+/* Digests instead of names. */
+static int hide_names(struct buffer *body, struct errmsg *msg)
+{
+    struct buffer hidden;
+    int r;
+
+    buffer_init(&hidden, 8 * LIMIT_ADMIN_ANSWER); /* a digest is longer than most names */
+    r = obfuscate(buffer_slice(body), &hidden);
+    buffer_release(body);
+    *body = hidden;
+    return r < 0 ? errmsg_set(msg, r, "the page cannot be obfuscated: %s", strerror(-r)) : 0;
+}
+
+/* How a page is shown. */
+struct showing {
+    const char *command;
+    int64_t wait_ns;
+    bool obfuscate;
+};
+
 /* What `open` gave (0, or a negative errno with *msg), as a page under its heading. False: it was none, and that was said. */
-static bool print_page(int r, struct ask *ask, const char *address, const char *heading, const char *command, struct errmsg *msg)
+static bool print_page(int r, struct ask *ask, const char *address, const char *heading, const struct showing *showing, struct errmsg *msg)
 {
     struct buffer body;
 
     buffer_init(&body, LIMIT_ADMIN_ANSWER);
-    if (heading)
+    if (heading && !showing->obfuscate)
         printf("#\n# %s\n#\n", heading);
+    else if (heading)
+        printf("#\n");
     if (r == 0)
         r = get_page(ask, address, msg, &body);
+    if (r == 0 && showing->obfuscate)
+        r = hide_names(&body, msg);
     if (r == 0)
         fwrite(body.data, 1, body.len, stdout);
     buffer_release(&body);
     if (r < 0)
-        complain("%s: %s", command, msg->text);
+        complain("%s: %s", showing->command, msg->text);
     return r == 0;
+}
+
+static struct showing showing_of(const struct options *options)
+{
+    return (struct showing){"diagnostics proxy-metrics", options->wait_ns, options->obfuscate};
 }
 
 static bool print_address(const struct options *options, const char *address, size_t number, size_t count)
 {
+    const struct showing showing = showing_of(options);
     struct errmsg msg = {""};
     struct ask *ask = NULL;
     char heading[400];
     int r = ask_open(address, options->wait_ns, &msg, &ask);
 
     snprintf(heading, sizeof(heading), "PROXY %s (%zu of %zu)", address, number, count);
-    return print_page(r, ask, address, heading, "diagnostics proxy-metrics", &msg);
+    return print_page(r, ask, address, heading, &showing, &msg);
 }
 
 /* The metrics of one container; all are asked, whatever the others say. */
-static bool print_pod(struct kube *kube, const json_t *pod, uint16_t port, const char *heading, const char *command, int64_t wait_ns)
+static bool print_pod(struct kube *kube, const json_t *pod, uint16_t port, const char *heading, const struct showing *showing)
 {
     const struct forward_pod to = {slice_str(POD_NAMESPACE(pod)), slice_str(POD_NAME(pod)), port};
     struct errmsg msg = {""};
     struct ask *ask = NULL;
-    int r = ask_open_pod(kube_access(kube), &to, wait_ns, &msg, &ask);
+    int r = ask_open_pod(kube_access(kube), &to, showing->wait_ns, &msg, &ask);
 
-    return print_page(r, ask, POD_NAME(pod), heading, command, &msg);
+    return print_page(r, ask, POD_NAME(pod), heading, showing, &msg);
 }
 
-static bool print_proxies(struct kube *kube, const json_t *pods, int64_t wait_ns)
+static bool print_proxies(struct kube *kube, const json_t *pods, const struct showing *showing)
 {
     size_t i, count = json_array_size(pods), meshed = 0;
     bool fine = true;
@@ -89,7 +121,7 @@ static bool print_proxies(struct kube *kube, const json_t *pods, int64_t wait_ns
             continue;
         meshed++;
         snprintf(heading, sizeof(heading), "POD %s (%zu of %zu)", POD_NAME(pod), i + 1, count);
-        fine &= print_pod(kube, pod, pod_proxy_admin(pod), heading, "diagnostics proxy-metrics", wait_ns);
+        fine &= print_pod(kube, pod, pod_proxy_admin(pod), heading, showing);
     }
     if (!meshed)
         complain("diagnostics proxy-metrics: none of the %zu pods has a proxy", count);
@@ -98,6 +130,7 @@ static bool print_proxies(struct kube *kube, const json_t *pods, int64_t wait_ns
 
 static bool print_resource(const struct options *options, const char *resource)
 {
+    const struct showing showing = showing_of(options);
     struct errmsg msg = {""};
     json_t *pods = NULL;
     struct kube *kube;
@@ -111,7 +144,7 @@ static bool print_resource(const struct options *options, const char *resource)
     }
     snprintf(namespace_, sizeof(namespace_), "%.*s", SLICE_ARGS(*options->namespace_ ? slice_str(options->namespace_) : kube_namespace(kube)));
     r = pods_of(kube, namespace_, resource, &msg, &pods);
-    fine = r == 0 && print_proxies(kube, pods, options->wait_ns);
+    fine = r == 0 && print_proxies(kube, pods, &showing);
     if (r < 0)
         complain("diagnostics proxy-metrics: %s", msg.text);
     json_decref(pods);
@@ -178,6 +211,7 @@ static uint16_t admin_port(const json_t *container)
 
 static bool print_controllers(struct kube *kube, const json_t *pod, int64_t wait_ns)
 {
+    const struct showing showing = {"diagnostics controller-metrics", wait_ns, false};
     json_t *container;
     bool fine = true;
     size_t i;
@@ -187,7 +221,7 @@ static bool print_controllers(struct kube *kube, const json_t *pod, int64_t wait
 
         snprintf(heading, sizeof(heading), "POD %s CONTAINER %s", POD_NAME(pod), json_text(container, "name"));
         if (admin_port(container))
-            fine &= print_pod(kube, pod, admin_port(container), heading, "diagnostics controller-metrics", wait_ns);
+            fine &= print_pod(kube, pod, admin_port(container), heading, &showing);
     }
     return fine;
 }

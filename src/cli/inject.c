@@ -88,10 +88,12 @@ static int print_report(const struct run *run)
 }
 
 /* Nothing is printed when a document failed: half of an application is worse than none. */
-static int run_on(struct run *run, const char *path, const char *command)
+static int run_on(struct run *run, const struct words *paths, const char *command)
 {
-    int r = input_read(path, on_file, run, &run->msg);
+    int r = 0;
 
+    for (size_t i = 0; r == 0 && i < paths->count; i++)
+        r = input_read(paths->items[i], on_file, run, &run->msg);
     if (r < 0)
         return complain("%s: %s", command, run->msg.text);
     if (run->errors.len) {
@@ -138,7 +140,7 @@ static int inject_main(void *options, const struct words *arguments)
     run_init(&run, CHANGE_INJECT, flags->output);
     inject_flags_tell(flags);
     status = prepare(&run, flags, &values) < 0 ? complain("inject: %s", *run.msg.text ? run.msg.text : "out of memory")
-                                               : run_on(&run, arguments->items[0], "inject");
+                                               : run_on(&run, arguments, "inject");
     json_decref(run.job.annotations);
     run_release(&run);
     inject_values_release(&values);
@@ -162,17 +164,17 @@ static int uninject_main(void *options, const struct words *arguments)
     int status;
 
     run_init(&run, CHANGE_UNINJECT, flags->output);
-    status = run_on(&run, arguments->items[0], "uninject");
+    status = run_on(&run, arguments, "uninject");
     run_release(&run);
     return status;
 }
 
 const struct command inject_command = {
     .name = "inject",
-    .usage = "CONFIG-FILE",
+    .usage = "CONFIG-FILE...",
     .summary = "Add the proxy to a Kubernetes config",
-    .about = "Reads a file, the files of a folder and its folders, or standard input (-): YAML or JSON, many documents, Lists. Writes the\n"
-             "same text to standard output, with the annotation linkerd.io/inject on every workload and namespace in it, for the proxy\n"
+    .about = "Reads files, the files of folders and their folders, http and https addresses, or standard input (-): YAML or JSON, many documents, Lists.\n"
+             "Writes the same text to standard output, with the annotation linkerd.io/inject on every workload and namespace in it, for the proxy\n"
              "injector in the cluster; with --manual the proxy itself. Comments, order and quotes stay as they are. What was done is told on\n"
              "standard error. A flag of the proxy becomes an annotation config.linkerd.io/... on each workload.\n"
              "\n"
@@ -181,13 +183,13 @@ const struct command inject_command = {
     .flags = {inject_flag_rows, INJECT_FLAGS},
     .options_size = sizeof(struct inject_flags),
     .min_arguments = 1,
-    .max_arguments = 1,
+    .max_arguments = WORDS_MAX,
     .run = inject_main,
 };
 
 const struct command uninject_command = {
     .name = "uninject",
-    .usage = "CONFIG-FILE",
+    .usage = "CONFIG-FILE...",
     .summary = "Remove the proxy from a Kubernetes config",
     .about = "Takes out what linkerd inject, with and without --manual, and the injector put in, and leaves every other byte. Annotations\n"
              "config.linkerd.io/... stay, as they may be your own. Reads what linkerd inject reads.\n"
@@ -196,6 +198,6 @@ const struct command uninject_command = {
     .flags = FLAGS(uninject_rows),
     .options_size = sizeof(struct uninject_flags),
     .min_arguments = 1,
-    .max_arguments = 1,
+    .max_arguments = WORDS_MAX,
     .run = uninject_main,
 };

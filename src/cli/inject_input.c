@@ -10,6 +10,7 @@
 
 #include "base/limits.h"
 #include "cli/files.h"
+#include "cli/url.h"
 
 enum { FOLDERS_DEEP = 32 };
 
@@ -31,7 +32,7 @@ static int read_file(struct reading *reading, const char *path)
     if (++reading->files > LIMIT_INJECT_FILES)
         return errmsg_set(reading->msg, -ENOBUFS, "%s: more than %d files", path, LIMIT_INJECT_FILES);
     buffer_init(&bytes, LIMIT_INJECT_INPUT);
-    r = file_read(path, reading->msg, &bytes);
+    r = url_is(path) ? url_read(path, reading->msg, &bytes) : file_read(path, reading->msg, &bytes);
     if (r == 0)
         r = reading->each(reading->owner, path, buffer_slice(&bytes));
     buffer_release(&bytes);
@@ -83,7 +84,5 @@ int input_read(const char *path, input_each *each, void *owner, struct errmsg *m
 {
     struct reading reading = {each, owner, msg, 0, 0};
 
-    if (strncmp(path, "http://", 7) == 0 || strncmp(path, "https://", 8) == 0)
-        return errmsg_set(msg, -EINVAL, "%s: reading a URL is not supported; pipe it: curl -fsSL %s | linkerd inject -", path, path);
-    return strcmp(path, "-") == 0 ? read_file(&reading, path) : read_path(&reading, path);
+    return strcmp(path, "-") == 0 || url_is(path) ? read_file(&reading, path) : read_path(&reading, path);
 }

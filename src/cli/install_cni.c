@@ -1,12 +1,12 @@
 /* `linkerd install-cni`: the manifests of the CNI plugin's chart, on standard output. */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/limits.h"
 #include "cli/chart.h"
 #include "cli/command.h"
 #include "cli/install_render.h"
+#include "cli/value_flags.h"
 #include "cli/values.h"
 #include "cli/values_given.h"
 
@@ -52,41 +52,23 @@ static const struct flag rows[] = {
 
 /* --- flags that are values --- */
 
-static const struct {
-    size_t at;
-    const char *flag, *path;
-    bool is_number;
-} texts[] = {
-#define VALUE(member, flag, path, is_number) {offsetof(struct install_cni, member), flag, path, is_number}
-    VALUE(admin_port, "admin-port", "proxyAdminPort", true),
-    VALUE(version, "linkerd-version", "image.version", false),
-    VALUE(image_version, "cni-image-version", "image.version", false),
-    VALUE(log_level, "cni-log-level", "logLevel", false),
-    VALUE(control_port, "control-port", "proxyControlPort", true),
-    VALUE(bin_dir, "dest-cni-bin-dir", "destCNIBinDir", false),
-    VALUE(net_dir, "dest-cni-net-dir", "destCNINetDir", false),
-    VALUE(inbound_port, "inbound-port", "inboundProxyPort", true),
-    VALUE(outbound_port, "outbound-port", "outboundProxyPort", true),
-    VALUE(priority_class, "priority-class-name", "priorityClassName", false),
-    VALUE(proxy_gid, "proxy-gid", "proxyGID", true),
-    VALUE(proxy_uid, "proxy-uid", "proxyUID", true),
-    VALUE(image, "cni-image", "image.name", false),
+static const struct value_flag texts[] = {
+#define VALUE(member, flag, path, kind) {offsetof(struct install_cni, member), flag, path, kind}
+    VALUE(admin_port, "admin-port", "proxyAdminPort", VALUE_NUMBER),
+    VALUE(version, "linkerd-version", "image.version", VALUE_TEXT),
+    VALUE(image_version, "cni-image-version", "image.version", VALUE_TEXT),
+    VALUE(log_level, "cni-log-level", "logLevel", VALUE_TEXT),
+    VALUE(control_port, "control-port", "proxyControlPort", VALUE_NUMBER),
+    VALUE(bin_dir, "dest-cni-bin-dir", "destCNIBinDir", VALUE_TEXT),
+    VALUE(net_dir, "dest-cni-net-dir", "destCNINetDir", VALUE_TEXT),
+    VALUE(inbound_port, "inbound-port", "inboundProxyPort", VALUE_NUMBER),
+    VALUE(outbound_port, "outbound-port", "outboundProxyPort", VALUE_NUMBER),
+    VALUE(priority_class, "priority-class-name", "priorityClassName", VALUE_TEXT),
+    VALUE(proxy_gid, "proxy-gid", "proxyGID", VALUE_NUMBER),
+    VALUE(proxy_uid, "proxy-uid", "proxyUID", VALUE_NUMBER),
+    VALUE(image, "cni-image", "image.name", VALUE_TEXT),
 #undef VALUE
 };
-
-static int put_text(json_t *values, size_t row, const char *text, struct errmsg *msg)
-{
-    char *end;
-    long long number;
-
-    if (!texts[row].is_number)
-        return values_put(values, texts[row].path, json_string(text));
-    errno = 0;
-    number = strtoll(text, &end, 10);
-    if (*end || end == text || errno)
-        return errmsg_set(msg, -EINVAL, "invalid value \"%s\" for --%s: expected a number", text, texts[row].flag);
-    return values_put(values, texts[row].path, json_integer(number));
-}
 
 /* The registry stands in front of the image's own name, unless --cni-image names it whole. */
 static int put_registry(json_t *values, const struct install_cni *options)
@@ -103,12 +85,8 @@ static int values_of_flags(const struct install_cni *options, json_t *values, st
 {
     int r = put_registry(values, options);
 
-    for (size_t i = 0; r == 0 && i < sizeof(texts) / sizeof(texts[0]); i++) {
-        const char *text = *(const char *const *)(const void *)((const char *)options + texts[i].at);
-
-        if (*text)
-            r = put_text(values, i, text, msg);
-    }
+    if (r == 0)
+        r = value_flags_put(texts, sizeof(texts) / sizeof(texts[0]), options, values, msg);
     if (r == 0)
         r = values_put_words(values, "portsToRedirect", &options->redirect);
     if (r == 0)

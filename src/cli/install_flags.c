@@ -52,6 +52,7 @@ static const struct flag rows[] = {
     TEXT("registry", registry, "NAME", "Registry of all images"),
     LIST("skip-inbound-ports", skip_inbound, "PORTS", "Ports and ranges that do not go through the proxy"),
     LIST("skip-outbound-ports", skip_outbound, "PORTS", "Ports and ranges that do not go through the proxy"),
+    {"control-plane-tracing", 0, FLAG_LATER},
     TEXT("addon-config", addon_config, "FILE", "Of Linkerd 2.8: has no effect"),
     TEXT("init-image", init_image, "NAME", "Of Linkerd 2.8: has no effect"),
     TEXT("init-image-version", init_image_version, "VERSION", "Of Linkerd 2.8: has no effect"),

@@ -1,27 +1,18 @@
 #include "cli/install_values.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "base/duration.h"
 #include "base/limits.h"
 #include "cli/chart.h"
 #include "cli/command.h"
-#include "cli/files.h"
+#include "cli/value_flags.h"
 #include "cli/values.h"
 #include "cli/values_given.h"
 #include "cli/values_old.h"
 
 /* --- flags that are values --- */
 
-enum value_kind { VALUE_TEXT, VALUE_NUMBER, VALUE_DURATION, VALUE_FILE };
-
-static const struct {
-    size_t at;
-    const char *flag, *path;
-    enum value_kind kind;
-} texts[] = {
+static const struct value_flag texts[] = {
 #define VALUE(member, flag, path, kind) {offsetof(struct install_flags, member), flag, path, kind}
     VALUE(admin_port, "admin-port", "proxy.ports.admin", VALUE_NUMBER),
     VALUE(cluster_domain, "cluster-domain", "clusterDomain", VALUE_TEXT),
@@ -69,58 +60,10 @@ static const struct {
     {offsetof(struct install_flags, cni), "cniEnabled", true, true},
 };
 
-static int file_value(json_t *values, const char *path, const char *file, struct errmsg *msg)
-{
-    struct buffer bytes;
-    int r;
-
-    buffer_init(&bytes, LIMIT_PEM);
-    r = file_read(file, msg, &bytes);
-    if (r == 0 && !slice_is_utf8(buffer_slice(&bytes)))
-        r = errmsg_set(msg, -EINVAL, "%s: is not UTF-8 text", file);
-    if (r == 0)
-        r = values_put(values, path, json_stringn(bytes.data ? bytes.data : "", bytes.len));
-    if (bytes.data)
-        explicit_bzero(bytes.data, bytes.len);
-    buffer_release(&bytes);
-    return r;
-}
-
-static int text_value(json_t *values, size_t row, const char *text, struct errmsg *msg)
-{
-    int64_t ns;
-    char *end;
-    long long number;
-
-    switch (texts[row].kind) {
-    case VALUE_TEXT:
-        break;
-    case VALUE_NUMBER:
-        errno = 0;
-        number = strtoll(text, &end, 10);
-        if (*end || errno)
-            return errmsg_set(msg, -EINVAL, "invalid value \"%s\" for --%s: expected a number", text, texts[row].flag);
-        return values_put(values, texts[row].path, json_integer(number));
-    case VALUE_DURATION:
-        if (duration_parse_go(slice_str(text), &ns) < 0 || ns < 0)
-            return errmsg_set(msg, -EINVAL, "invalid value \"%s\" for --%s: expected a span of time such as 30s or 24h", text, texts[row].flag);
-        break;
-    case VALUE_FILE:
-        return file_value(values, texts[row].path, text, msg);
-    }
-    return values_put(values, texts[row].path, json_string(text));
-}
-
 static int values_of_flags(const struct install_flags *flags, json_t *values, struct errmsg *msg)
 {
-    int r = 0;
+    int r = value_flags_put(texts, sizeof(texts) / sizeof(texts[0]), flags, values, msg);
 
-    for (size_t i = 0; r == 0 && i < sizeof(texts) / sizeof(texts[0]); i++) {
-        const char *text = *(const char *const *)(const void *)((const char *)flags + texts[i].at);
-
-        if (text && *text) /* NULL: the command has no such flag */
-            r = text_value(values, i, text, msg);
-    }
     for (size_t i = 0; r == 0 && i < sizeof(switches) / sizeof(switches[0]); i++)
         if (*(const bool *)((const char *)flags + switches[i].at) == switches[i].given)
             r = values_put(values, switches[i].path, json_boolean(switches[i].value));

@@ -45,15 +45,25 @@ static const struct command *const commands[] = {
     &install_sp_command,
     &install_cni_command,
     &completion_command,
+    &doc_command,
     &inject_command,
     &uninject_command,
 };
 
 /* What users of Linkerd know and this program does not do yet. */
 static const struct command later[] = {
-    LATER("alpha"), LATER("authz"), LATER("dashboard"), LATER("doc"),
-    LATER("edges"), LATER("endpoints"), LATER("ep"), LATER("get"), LATER("logs"), LATER("mc"), LATER("metrics"), LATER("multicluster"),
+    LATER("alpha"), LATER("authz"), LATER("dashboard"),
+    LATER("edges"), LATER("get"), LATER("logs"), LATER("mc"), LATER("metrics"), LATER("multicluster"),
     LATER("profile"), LATER("routes"), LATER("stat"), LATER("tap"), LATER("top"), LATER("viz"),
+};
+
+/* What commands of Linkerd 2.8 are called now. */
+static const struct {
+    const char *old, *now[2];
+} renamed[] = {
+    {"endpoints", {"diagnostics", "endpoints"}}, {"ep", {"diagnostics", "endpoints"}}, {"check config", {"check", "--crds"}},
+    {"install config", {"install", "--crds"}},   {"install control-plane", {"install"}},
+    {"upgrade config", {"upgrade", "--crds"}},   {"upgrade control-plane", {"upgrade"}},
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]), COMMANDS_LATER = sizeof(later) / sizeof(later[0]), HELP_MAX = 65536 };
@@ -193,17 +203,73 @@ static int check_arguments(const struct command *command, const struct words *ar
     return STATUS_DONE;
 }
 
+/* Flags that every command of Linkerd's takes, and that people write in front of it; all have a value. */
+static bool is_front_flag(const char *word, bool *ret_value_follows)
+{
+    static const char *const names[] = {"--api-addr", "--as", "--as-group", "--cni-namespace", "--context", "--kubeconfig", "--linkerd-namespace"};
+    struct slice name = slice_take(slice_str(word), slice_find(slice_str(word), '='));
+
+    *ret_value_follows = !word[name.len];
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (slice_eq(name, slice_str(names[i])))
+            return true;
+    *ret_value_follows = strcmp(word, "-L") == 0;
+    return slice_starts(slice_str(word), SLICE_LIT("-L"));
+}
+
+/* Whether the command knows what is_front_flag() has found. */
+static bool knows_flag(const struct command *command, const char *word)
+{
+    struct slice name = word[1] == 'L' ? SLICE_LIT("linkerd-namespace") : slice_skip(slice_take(slice_str(word), slice_find(slice_str(word), '=')), 2);
+    const struct flag *flag;
+
+    for (size_t i = 0; (flag = flag_at(&command->flags, i)); i++)
+        if (slice_eq(name, slice_str(flag->name)))
+            return true;
+    return false;
+}
+
+/* certs and token are ours alone, and ask no cluster. */
+static bool is_of_linkerd(const struct command *command)
+{
+    return !slice_starts(slice_str(command->name), SLICE_LIT("certs")) && !slice_starts(slice_str(command->name), SLICE_LIT("token"));
+}
+
+/*
+ * Copies the words but for those of flags that every command of Linkerd's takes and that this one has no use for (--context of install-cni, which asks no
+ * cluster). Returns how many are left.
+ */
+static int take_unused(const struct command *command, int argc, char *const argv[], char **ret_words)
+{
+    int count = 0;
+    bool value, ended = false;
+
+    for (int i = 0; i < argc; i++) {
+        ended = ended || strcmp(argv[i], "--") == 0;
+        if (!ended && is_of_linkerd(command) && is_front_flag(argv[i], &value) && !knows_flag(command, argv[i]))
+            i += value && i + 1 < argc;
+        else
+            ret_words[count++] = argv[i];
+    }
+    return count;
+}
+
 static int run(const struct command *command, int argc, char *const argv[])
 {
     void *options = calloc(1, command->options_size ? command->options_size : 1);
+    char **words = calloc((size_t)argc + 1, sizeof(*words));
     struct errmsg msg = {""};
     struct words arguments;
     bool want_help;
     int status, r;
 
-    if (!options)
+    if (!options || !words) {
+        free(options);
+        free(words);
         return complain("out of memory");
-    r = flags_parse(command->flags, argc, argv, options, &msg, &arguments, &want_help);
+    }
+    argc = take_unused(command, argc, argv, words);
+    r = flags_parse(command->flags, argc, words, options, &msg, &arguments, &want_help);
     if (want_help)
         status = help_command(command);
     else if (r == -ENOSYS)
@@ -214,6 +280,7 @@ static int run(const struct command *command, int argc, char *const argv[])
         status = STATUS_FAILED;
     else
         status = command->run(options, &arguments);
+    free(words);
     free(options);
     return status;
 }
@@ -223,8 +290,41 @@ static int run_group(const struct command *group, int argc, char *const argv[])
 {
     if (argc == 0 || strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0)
         return help_command(group);
+    if (group == &diagnostics_group && (strncmp(argv[0], "-w", 2) == 0 || strncmp(argv[0], "--wait", 6) == 0)) {
+        complain("diagnostics of Linkerd 2.8 is now: diagnostics controller-metrics");
+        return run(&diagnostics_controller_metrics_command, argc, argv);
+    }
     return complain("unknown %s \"%s\" for \"linkerd %s\"; see linkerd %s --help", argv[0][0] == '-' ? "flag" : "command",
                     argv[0], group->name, group->name);
+}
+
+/* --- names of Linkerd 2.8 --- */
+
+/*
+ * The line with the new name in the place of an old one, which stands behind `before` words; `help` wants names alone. *ret_words is the caller's to free (NULL:
+ * the line is fine as it is). Returns how many words it has.
+ */
+static int rename_old(int before, bool help, int argc, char *const argv[], char ***ret_words)
+{
+    int count = 0, gone = 0;
+    size_t row = 0;
+    char **words;
+
+    *ret_words = NULL;
+    while (row < sizeof(renamed) / sizeof(renamed[0]) && !(gone = words_of(renamed[row].old, argc - before, argv + before)))
+        row++;
+    words = gone ? calloc((size_t)argc + 3, sizeof(*words)) : NULL;
+    if (!words)
+        return argc;
+    for (; count < before; count++)
+        words[count] = argv[count];
+    for (size_t i = 0; i < 2 && renamed[row].now[i] && !(help && renamed[row].now[i][0] == '-'); i++)
+        words[count++] = (char *)(uintptr_t)renamed[row].now[i];
+    for (int i = before + gone; i < argc; i++)
+        words[count++] = argv[i];
+    complain("%s of Linkerd 2.8 is now: %s%s%s", renamed[row].old, renamed[row].now[0], renamed[row].now[1] ? " " : "", renamed[row].now[1] ? renamed[row].now[1] : "");
+    *ret_words = words;
+    return count;
 }
 
 static int dispatch(int argc, char *const argv[])
@@ -242,20 +342,6 @@ static int dispatch(int argc, char *const argv[])
     if (!command->run)
         return run_group(command, argc - words, argv + words);
     return run(command, argc - words, argv + words);
-}
-
-/* Flags that every command of Linkerd's takes, and that people write in front of it; all have a value. */
-static bool is_front_flag(const char *word, bool *ret_value_follows)
-{
-    static const char *const names[] = {"--api-addr", "--as", "--as-group", "--cni-namespace", "--context", "--kubeconfig", "--linkerd-namespace"};
-    struct slice name = slice_take(slice_str(word), slice_find(slice_str(word), '='));
-
-    *ret_value_follows = !word[name.len];
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (slice_eq(name, slice_str(names[i])))
-            return true;
-    *ret_value_follows = strcmp(word, "-L") == 0;
-    return slice_starts(slice_str(word), SLICE_LIT("-L"));
 }
 
 /* Takes --verbose out, wherever it stands: every command of Linkerd's has it. Returns how many words are left. */
@@ -305,7 +391,7 @@ static int help(int argc, char *const argv[])
     int words;
     const struct command *command = find(argc, argv, &words);
 
-    if (argc == 0)
+    if (argc == 0 || strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0 || strcmp(argv[0], "help") == 0)
         return help_main();
     if (!command || words < argc)
         return complain("unknown command \"%s\"; see linkerd --help", argv[command ? words : 0]);
@@ -327,21 +413,28 @@ static void keep_standard_descriptors(void)
 int main(int argc, char *argv[])
 {
     char words[] = "diagnostics"; /* what `dg` stands for, in front of its commands too */
+    char **new_line;
     int flags, status;
+    bool is_help;
 
     argc = take_verbose(argc, argv);
     flags = count_front_flags(argc - 1, argv + 1);
     keep_standard_descriptors();
+    is_help = argc > 1 && strcmp(argv[1], "help") == 0;
+    argc = rename_old(is_help ? 2 : 1 + flags, is_help, argc, argv, &new_line);
+    if (new_line)
+        argv = new_line;
     if (argc > flags + 1 && strcmp(argv[flags + 1], diagnostics_group.alias) == 0)
         argv[flags + 1] = words;
     front_flags_behind(flags, argc - 1, argv + 1);
     signal(SIGPIPE, SIG_IGN);
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
         status = help_main();
-    else if (strcmp(argv[1], "help") == 0)
+    else if (is_help)
         status = help(argc - 2, argv + 2);
     else
         status = dispatch(argc - 1, argv + 1);
+    free(new_line);
     if (fflush(stdout) != 0 || ferror(stdout))
         return complain("cannot write to standard output: %s", strerror(errno));
     return status;

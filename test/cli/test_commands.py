@@ -48,7 +48,7 @@ def test_help_everywhere(linkerd, command):
     (["--as", "x", "token", "key"], 1, "linkerd: token key: unknown flag: --as; see linkerd token key --help\n"),
     (["alpha", "-"], 2, "linkerd: alpha is not available yet\n"),
     (["viz", "tap"], 2, "linkerd: viz is not available yet\n"),
-    (["diagnostics", "proxy-metrics", "--obfuscate", "x"], 2, "linkerd: --obfuscate is not available yet\n"),
+    (["inject", "--disable-tap", "-"], 2, "linkerd: --disable-tap is not available yet\n"),
 ])
 def test_wrong_lines(linkerd, words, status, error):
     done = linkerd(*words)

@@ -1,6 +1,7 @@
 """`linkerd diagnostics` and `linkerd identity` against servers that are not ours: grpcio and Python's ssl."""
 
 import contextlib
+import hashlib
 import json
 import socket
 import ssl
@@ -206,6 +207,15 @@ def test_policy_errors(linkerd, policies):
                         (("svc/", "80"), "expected svc/NAME"), (("svc/web",), "an argument is missing: expected RESOURCE PORT")):
         done = linkerd(*ask, *words)
         assert done.returncode == 1 and done.stdout == "" and text in done.stderr, (words, done.stderr)
+
+
+def test_metrics_without_names(linkerd, admin):
+    """What the pages say of their owner are digests, equal ones for equal names."""
+    address = admin({"/metrics": (200, '# HELP x Total.\nx{direction="inbound",dst_namespace="shop",src="shop",pod="web"} 1\nstrange "shop"\n')})
+    done = linkerd("diagnostics", "proxy-metrics", "--obfuscate", address)
+    assert done.returncode == 0 and "shop" not in done.stdout and "web" not in done.stdout and address not in done.stdout
+    digest = hashlib.sha256(b"shop").hexdigest()
+    assert f'x{{direction="inbound",dst_namespace="{digest}",src="{digest}",pod="' in done.stdout and "# HELP x Total.\n" in done.stdout
 
 
 def test_proxy_metrics(linkerd, admin):

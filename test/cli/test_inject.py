@@ -4,14 +4,20 @@ A case is a file of test/cli/inject: `# flags: ...` in its first line, then the 
 OUTPUT `same` is the input. The way back gives the input again, but for cases named once-... .
 """
 
+import contextlib
+import http.server
 import json
 import pathlib
 import re
+import ssl
 import subprocess
+import threading
 import time
 
 import pytest
 import yaml
+
+from cluster.pki import Pki
 
 CASES = pathlib.Path(__file__).parent / "inject"
 
@@ -108,8 +114,93 @@ def test_folder(binaries, tmp_path):
     assert error == '\npod "a" injected\npod "b" injected\npod "z" injected\n\n'
 
 
+POD = b"kind: Pod\nmetadata:\n  name: far # away\nspec:\n  containers: []\n"
+
+
+@pytest.fixture
+def site(tmp_path):
+    """site(pages, tls): an http or https server; its URL. A page is bytes, or a status with a Location."""
+    servers = []
+
+    def start(pages, tls=False):
+        class Site(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                page = pages.get(self.path, 404)
+                self.send_response(200 if isinstance(page, bytes) else page if isinstance(page, int) else page[0])
+                if isinstance(page, tuple):
+                    self.send_header("Location", page[1])
+                body = page if isinstance(page, bytes) else b""
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                with contextlib.suppress(OSError):
+                    self.wfile.write(body)
+
+            def log_message(self, *args):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site)
+        server.handle_error = lambda *args: None
+        if tls:
+            pki = Pki(tmp_path / "pki")
+            pki.authority("ca")
+            pki.certificate("site", "site", names=["127.0.0.1"])
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(tmp_path / "pki" / "site.crt", tmp_path / "pki" / "site.key")
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_several(binaries, tmp_path, site):
+    (tmp_path / "a.yaml").write_bytes(POD.replace(b"far # away", b"near"))
+    status, out, error = run(binaries, ["inject", "a.yaml", site({"/app.yaml": POD}) + "/app.yaml", "-"], POD.replace(b"far # away", b"here"), tmp_path)
+    assert status == 0 and [item["metadata"]["name"] for item in objects(out)] == ["near", "far", "here"] and b"far # away" in out
+    assert error == '\npod "near" injected\npod "far" injected\npod "here" injected\n\n'
+
+
+@pytest.mark.parametrize("location", ["/there/app.yaml", "app.yaml", "//{authority}/there/app.yaml", "{base}/there/app.yaml?a=b"])
+def test_redirected(binaries, tmp_path, site, location):
+    pages = {"/there/app.yaml": POD, "/there/app.yaml?a=b": POD}
+    base = site(pages)
+    pages["/there/old"] = (302, location.format(base=base, authority=base.removeprefix("http://")))
+    status, out, error = run(binaries, ["uninject", base + "/there/old#part"], b"", tmp_path)
+    assert status == 0 and list(objects(out))[0]["metadata"]["name"] == "far", error
+
+
+def test_https(binaries, tmp_path, site, monkeypatch):
+    """Believed by the authorities of the system, which are those of SSL_CERT_FILE here; and never left for http."""
+    pages = {"/app.yaml": POD}
+    base = site(pages, tls=True)
+    pages["/down"] = (301, site({"/app.yaml": POD}) + "/app.yaml")
+    status, out, error = run(binaries, ["inject", base + "/app.yaml"], b"", tmp_path)
+    assert (status, out) == (1, b"") and "TLS: " in error
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "pki" / "ca.crt"))
+    status, out, error = run(binaries, ["inject", base + "/app.yaml"], b"", tmp_path)
+    assert status == 0 and list(objects(out))[0]["metadata"]["name"] == "far", error
+    status, out, error = run(binaries, ["inject", base + "/down"], b"", tmp_path)
+    assert (status, out) == (1, b"") and "which is less safe than https" in error
+
+
+@pytest.mark.parametrize("page, sentence", [
+    ("/none", "/none: status 404"), ("/loop", "it is redirected more than 10 times"), ("/file", "which is less safe than https"),
+    ("/empty", "status 302"), ("", "/: status 404"),
+])
+def test_url_refused(binaries, tmp_path, site, page, sentence):
+    base = site({"/loop": (302, "/loop"), "/file": (302, "file:///etc/passwd"), "/empty": (302, "")})
+    status, out, error = run(binaries, ["inject", base + page], b"", tmp_path)
+    assert (status, out) == (1, b"") and sentence in error, error
+
+
 @pytest.mark.parametrize("words, sentence", [
-    (["https://example.org/app.yaml"], "reading a URL is not supported"),
+    (["http://127.0.0.1:1/app.yaml"], "cannot connect to 127.0.0.1:1"),
+    (["http://user@host/"], "http://user@host/: server \"http://user@host\" is not valid"),
+    (["http://host/ a"], "it is too long, or has spaces"),
     (["nothing-here.yaml"], "nothing-here.yaml: No such file or directory"),
     ([], "an argument is missing"),
     (["--disable-identity", "-"], "--disable-identity is no longer supported"),

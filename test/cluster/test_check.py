@@ -301,6 +301,8 @@ ROWS = [
         "service", "web", path(["metadata", "labels"], {"config.linkerd.io/opaque-ports": "80"}), WEB), "--proxy"),
     ("services have no annotations that are meant for pods", "warning", "linkerd.io/inject of web/web", changed(
         "service", "web", path(["metadata", "annotations"], {"linkerd.io/inject": "enabled"}), WEB), "--proxy"),
+    ("each extension has one namespace", "warning", f"these have several: viz in default and {WEB}", both(*(changed(
+        "namespace", name, path(["metadata", "labels", "linkerd.io/extension"], "viz")) for name in ("default", WEB)))),
     ("services and their pods agree on opaque ports", "warning", "service web/web has 3307, pod web-0 lacks 3307", changed(
         "service", "web", path(["metadata", "annotations"], {"config.linkerd.io/opaque-ports": "3300-3310"}), WEB), "--proxy"),
     ("services and their pods agree on opaque ports", "warning", "pod web/web-0 has 3307, service web lacks 3307", changed(
