@@ -202,12 +202,17 @@ static bool has_proxy(const struct api_conn *conn)
     return conn->client->access->proxy.kind != TUNNEL_NONE;
 }
 
-/* Another address of the proxy, if it has one; `msg` is without its name. */
-static void proxy_failed(struct api_conn *conn, struct errmsg *msg)
+static void name_proxy(const struct api_conn *conn, struct errmsg *msg)
 {
     const struct tunnel_proxy *proxy = &conn->client->access->proxy;
 
     errmsg_prefix(msg, 0, "the proxy %.*s:%u", SLICE_ARGS(proxy->host), (unsigned)proxy->port);
+}
+
+/* Another address of the proxy, if it has one; `msg` is without its name. */
+static void proxy_failed(struct api_conn *conn, struct errmsg *msg)
+{
+    name_proxy(conn, msg);
     dial_next(conn, msg);
 }
 
@@ -389,13 +394,15 @@ static int resolve(struct api_conn *conn, struct errmsg *msg)
 
 static void too_late(struct timer *timer)
 {
-    static const char *const waited_for[] = {"the name to be resolved", "the connection", "the TLS handshake with the proxy", "the proxy", "the TLS handshake"};
+    static const char *const waited_for[] = {"the name to be resolved", "the connection", "the TLS handshake", "the way through it", "the TLS handshake"};
     struct api_conn *conn = CONTAINER_OF(timer, struct api_conn, deadline);
     struct errmsg msg;
 
     if (conn->state >= API_CONN_OPEN)
         return;
     errmsg_set(&msg, -ETIMEDOUT, "waited 10 s for %s", waited_for[conn->state]);
+    if (conn->state == API_CONN_PROXY_HANDSHAKE || conn->state == API_CONN_TUNNEL)
+        name_proxy(conn, &msg);
     fail(conn, &msg);
 }
 
