@@ -20,6 +20,7 @@
 static struct api_world world;
 static char folder[] = "/tmp/exec_plugin_test.XXXXXX", program[300], before[4096];
 static struct slice words[4];
+static char last_failure[600]; /* of a call that had no answer at all */
 
 struct asked {
     struct api_call *call; /* NULL: over */
@@ -35,6 +36,7 @@ static void on_end(struct api_call *call, const struct api_answer *answer)
     asked->status = answer->status;
     asked->error = answer->error;
     snprintf(asked->why, sizeof(asked->why), "%s", answer->why ? answer->why : "");
+    snprintf(last_failure, sizeof(last_failure), "%s", answer->status ? "" : asked->why);
 }
 
 static void get(struct asked *asked)
@@ -81,6 +83,7 @@ static int setup(void **state)
     assert_int_equal(chdir(folder), 0);
     snprintf(program, sizeof(program), "%s/plug-in", folder);
     api_world_init(&world, false);
+    last_failure[0] = '\0';
     world.access.token = SLICE_LIT("");
     world.access.exec = (struct kube_exec){.command = slice_str(program), .version = SLICE_LIT(V1), .arguments = words, .variables = words + 2};
     assert_int_equal(exec_plugin_new(&world.access.plugin), 0);
@@ -104,6 +107,8 @@ static void until_served(void)
     struct served *newest;
 
     do {
+        if (last_failure[0])
+            fail_msg("%s", last_failure);
         loop_turn(&world.loop, 20 * NS_PER_S);
         newest = list_empty(&world.served) ? NULL : CONTAINER_OF(world.served.prev, struct served, link);
     } while (!newest || newest->taken);
@@ -291,7 +296,8 @@ static void write_certificate(const char *path, const struct authority *authorit
     buffer_init(&pem, 1 << 16);
     buffer_init(&key, 1 << 16);
     buffer_init(&text, 1 << 16);
-    assert_int_equal(x509_cert_write_pem(workload.chain.certs[0], &pem), 0);
+    for (size_t i = 0; i < workload.chain.count; i++)
+        assert_int_equal(x509_cert_write_pem(workload.chain.certs[i], &pem), 0);
     assert_int_equal(x509_key_write_pem(workload.key, &key), 0);
     buffer_add_lit(&text, "{\"kind\":\"ExecCredential\",\"apiVersion\":\"" V1 "\",\"status\":{\"clientCertificateData\":");
     buffer_add_json(&text, buffer_slice(&pem));

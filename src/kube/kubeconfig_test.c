@@ -211,7 +211,7 @@ static void test_refused(void **state)
         {CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1beta1}}}]", "x", "exec: it has no command"},
         {CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {exec: {command: aws, apiVersion: client.authentication.k8s.io/v1beta1, args: x}}}]", "x", "exec: args: expected a list"},
         {CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {exec: {command: aws, apiVersion: client.authentication.k8s.io/v1beta1, env: [{value: x}]}}}]", "x", "exec: env: expected a name and a value"},
-        {CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {exec: aws}}]", "x", "exec: expected a map, found a string"},
+        {CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {exec: aws}}]", "x", "exec: expected a map, found a text"},
         {CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {auth-provider: {name: gcp}}}]", "x", "auth-provider: Kubernetes 1.26 took these plug-ins (\"gcp\") out"},
         {CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {as-uid: '0'}}]", "x", "a uid to act for, but no user"},
         {CLUSTER("c", "") CONTEXT("x", "c", "u") "users: [{name: u, user: {as-user-extra: {a: [b]}}}]", "x", "attributes to act for, but no user"},
