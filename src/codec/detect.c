@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "base/mutation.h"
+#include "codec/h2_frame.h"
 #include "codec/http1_syntax.h"
 
 /* IANA's registry of HTTP methods, without PRI. */
@@ -211,4 +212,17 @@ enum detected detect_http(struct slice bytes, size_t *seen)
     if (start == bytes.len)
         return DETECT_MORE;
     return judge_line(bytes, start, seen);
+}
+
+enum detected detect_server(struct slice bytes)
+{
+    enum { LENGTH = 3, SETTING = 6 };
+    /* Up to 42 settings, no flags, stream 0. */
+    static const unsigned char start[H2_FRAME_HEADER] = {0, 0, 0, H2_FRAME_SETTINGS};
+    const unsigned char *at = (const unsigned char *)bytes.ptr;
+
+    for (size_t i = 0; i < bytes.len && i < H2_FRAME_HEADER; i++)
+        if (i == LENGTH - 1 ? at[i] % SETTING : at[i] != start[i])
+            return DETECT_OPAQUE;
+    return bytes.len < H2_FRAME_HEADER ? DETECT_MORE : DETECT_HTTP2;
 }

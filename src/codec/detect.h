@@ -33,3 +33,8 @@ enum detected {
  * looked at again. Any amount of bytes is fine; never more than LIMIT_HTTP_START_LINE are needed.
  */
 enum detected detect_http(struct slice bytes, size_t *seen);
+/*
+ * The same of a server that spoke before its client: HTTP/2 if it begins with a SETTINGS frame, which an HTTP/2 server may send
+ * at once (RFC 9113 section 3.4), and never HTTP/1.
+ */
+enum detected detect_server(struct slice bytes);

@@ -141,9 +141,32 @@ static void limit(void **state)
     assert_int_equal(detect_http(slice_of(bytes, sizeof(bytes)), &(size_t){0}), DETECT_OPAQUE);
 }
 
+static void servers(void **state)
+{
+    static const struct {
+        struct slice bytes;
+        enum detected is;
+    } cases[] = {
+        {{"", 0}, DETECT_MORE},
+        {{"\0\0\0\4\0\0\0\0\0", 9}, DETECT_HTTP2},
+        {{"\0\0\22\4\0\0\0\0\0\0\3\0\0", 13}, DETECT_HTTP2},
+        {{"\0\0\22\4\0", 5}, DETECT_MORE},
+        {{"\0\0\23\4\0", 5}, DETECT_OPAQUE},                /* no whole number of settings */
+        {{"\0\0\0\4\1\0\0\0\0", 9}, DETECT_OPAQUE},     /* acknowledges nothing */
+        {{"\0\0\0\4\0\0\0\0\1", 9}, DETECT_OPAQUE},     /* a stream */
+        {{"\0\0\6\7\0\0\0\0\0", 9}, DETECT_OPAQUE},     /* GOAWAY */
+        {{"\x4a\0\0\0\x0a8", 6}, DETECT_OPAQUE}, /* MySQL */
+        {{"220 mail", 8}, DETECT_OPAQUE},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_int_equal(detect_server(cases[i].bytes), cases[i].is);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(whole), cmocka_unit_test(in_pieces), cmocka_unit_test(limit)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(whole), cmocka_unit_test(in_pieces), cmocka_unit_test(limit),
+                                       cmocka_unit_test(servers)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -93,14 +93,16 @@ static int push_header(struct dial *dial)
         [DIAL_HTTP1] = TRANSPORT_HTTP1,
         [DIAL_HTTP2] = TRANSPORT_HTTP2,
     };
+    const struct endpoint_info *endpoint = dial->options.endpoint;
     struct transport_header header = {
-        .port = dial->options.endpoint->addr.port,
-        .session = sessions[dial->options.session],
+        .port = endpoint->addr.port,
+        /* On a port that is opaque over there nobody looks at the bytes, though they are HTTP to us. */
+        .session = endpoint->hint == HINT_OPAQUE ? TRANSPORT_OPAQUE : sessions[dial->options.session],
     };
     char bytes[TRANSPORT_HEADER_MAX];
     int len;
 
-    name_for_gateway(dial->options.endpoint, &header);
+    name_for_gateway(endpoint, &header);
     len = transport_header_encode(&header, bytes);
     return len < 0 ? len : io_push_preamble(dial->stack, slice_of(bytes, (size_t)len));
 }

@@ -3,6 +3,8 @@
 #include <errno.h>
 
 #include "base/mutation.h"
+#include "codec/detect.h"
+#include "codec/h2_frame.h"
 #include "mesh/authz.h"
 #include "proxy/detect.h"
 #include "proxy/inbound/inbound.h"
@@ -105,7 +107,7 @@ void server_first_settle(struct conn *conn)
 /* Back to the step that waited for the client. The early connection waits with it for what the client's bytes are. */
 static enum step_result go_back(struct conn *conn)
 {
-    if (!may_be_pooled(conn->forward))
+    if (conn->forward && !may_be_pooled(conn->forward))
         close_early(conn);
     conn->walker.path = conn->resume_path;
     conn->walker.at = conn->resume_at;
@@ -125,7 +127,7 @@ static enum step_result go_on(struct conn *conn)
     return STEP_NEXT;
 }
 
-/* What the server has said lies in the forward's buffer. True when it spoke, or ended. */
+/* Adds what the server has said to the forward's buffer. True when there is any, or it ended. */
 static bool server_spoke(struct conn_forward *forward)
 {
     struct forward_half *back = &forward->forward.back;
@@ -137,6 +139,13 @@ static bool server_spoke(struct conn_forward *forward)
         chain_grew(&back->bytes, n > 0 ? (size_t)n : 0);
     back->eof = n == 0;
     return n != -EAGAIN && n != -ENOMEM;
+}
+
+static enum detected what_it_said(const struct conn_forward *forward)
+{
+    char bytes[H2_FRAME_HEADER];
+
+    return detect_server(slice_of(bytes, chain_copy(&forward->forward.back.bytes, bytes, sizeof(bytes))));
 }
 
 static void upstream_ready(struct io_stack *stack)
@@ -180,8 +189,14 @@ enum step_result server_first(struct walker *walker, enum why why)
             outbound_endpoint_tried(conn->worker, forward->endpoint, false, forward->dial.error);
         return go_back(conn);
     }
-    if (forward->taken && server_spoke(forward))
-        return go_on(conn);
+    if (forward->taken && server_spoke(forward)) {
+        if (what_it_said(forward) == DETECT_OPAQUE || forward->forward.back.eof || mutation("settings-are-a-greeting"))
+            return go_on(conn);
+        if (what_it_said(forward) == DETECT_HTTP2) { /* its client will speak, perhaps TLS that is for us */
+            close_early(conn);
+            return go_back(conn);
+        }
+    }
     if (forward->taken && (why == WHY_TIMER || r == -ENODATA))
         return go_on(conn);
     return STEP_WAIT;

@@ -9,6 +9,7 @@
  *     the client speaks      detection goes on as if nothing had been. If it is HTTP, the early connection
  *                            is handed to the pool of its endpoint (or of the application) when it is
  *                            plaintext and not a byte has passed on it; else it is closed
+ *     it speaks HTTP/2       its SETTINGS are no greeting: detection goes on, and the early connection is closed
  *     neither, in time       opaque, as without this
  *     it cannot be opened    detection goes on and waits
  *

@@ -10,6 +10,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
+from lib.issuers import make
+
 
 def load(path):
     return x509.load_pem_x509_certificate(path.read_bytes())
@@ -108,3 +110,16 @@ def test_token_refusals(linkerd, tmp_path):
     linkerd("token", "key")
     dotted = linkerd("token", "issue", "--key", "token.key", "-n", "a.b", "--service-account", "c")
     assert dotted.returncode == 1 and dotted.stdout == ""
+
+
+@pytest.mark.parametrize("options, signer, key, words", [
+    ({"use_rsa": True}, "ca", "issuer", "the key must be ECDSA P-256"), ({"days": -1}, "ca", "issuer", "expired"),
+    ({}, "other", "issuer", "does not reach a trust anchor"), ({}, "ca", "other", "the issuer's key does not belong to its certificate"),
+], ids=["rsa", "expired", "wrong-ca", "wrong-key"])
+def test_install_refuses_issuers(linkerd, tmp_path, options, signer, key, words):
+    """With what is wrong about them, and nothing printed that could be applied."""
+    anchors = {name: make(tmp_path, name) for name in ("ca", "other")}
+    make(tmp_path, "issuer", signer=anchors[signer], **options)
+    done = linkerd("install", "--ignore-cluster", "--identity-trust-anchors-file", tmp_path / "ca.crt",
+                   "--identity-issuer-certificate-file", tmp_path / "issuer.crt", "--identity-issuer-key-file", tmp_path / f"{key}.key")
+    assert done.returncode == 1 and done.stdout == "" and words in done.stderr, done.stderr

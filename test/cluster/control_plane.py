@@ -1,6 +1,7 @@
 """etcd, the API server, the controller manager, the scheduler and CoreDNS on a host of their own, outside the cluster that they run."""
 
 import json
+import signal
 import subprocess
 
 SERVICE_CIDRS = "10.96.0.0/16,fd96::/112"
@@ -74,6 +75,14 @@ class ControlPlane:
             f"--proxy-client-key-file={at}/front-proxy.key", f"--audit-policy-file={self.folder}/audit.yaml",
             f"--audit-log-path={self.folder}/audit.log", "--audit-log-maxsize=100", "--audit-log-maxbackup=1",
             "--profiling=false", "-v=1"], namespace=self.host, name="kube-apiserver")
+
+    def restart(self, name):
+        """Kills "etcd" or "apiserver" as a crash does, and starts it again."""
+        program = getattr(self, name)
+        self.programs.all.remove(program)
+        program.kill(signal.SIGKILL)
+        program.stop()
+        getattr(self, f"start_{name}")()
 
     def start_others(self):
         at, leave = self.pki.folder, "--leader-elect=false"

@@ -1,12 +1,13 @@
 """The mesh on a Cluster, put there as an operator does it: images loaded, `linkerd install` piped into `kubectl apply`."""
 
+import contextlib
 import json
 import pathlib
 import re
 import subprocess
 import sys
 
-from cluster.cluster import ROOT
+from cluster.cluster import ROOT, Cluster
 
 sys.path.insert(0, str(ROOT / "demo" / "kubernetes"))
 import image  # noqa: E402
@@ -22,6 +23,19 @@ def make_images(build, out, names=("proxy", "controller")):
     if done.returncode:
         raise LookupError(done.stderr)
     return [pathlib.Path(out) / f"{name}.tar" for name in names]
+
+
+@contextlib.contextmanager
+def installed(binaries, folder):
+    """A cluster with the mesh and the example application, both ready. A LookupError like make_images'."""
+    images = make_images(binaries["linkerd-proxy"].parent.parent.parent, folder, ("proxy", "controller", "debug"))
+    with Cluster(nodes=1) as cluster:
+        mesh = Mesh(cluster, binaries["linkerd"])
+        cluster.load(*images)
+        mesh.load_shop(folder)
+        mesh.install()
+        mesh.open_shop()
+        yield mesh
 
 
 class Mesh:
@@ -92,10 +106,10 @@ class Mesh:
         """All lines that a client of the shop has said, oldest first."""
         return self.kubectl("logs", "-n", "shop", "deploy/shopper", "-c", container, "--tail=-1").splitlines()
 
-    def reports(self):
-        """What came of the shopper's requests: how often each status, and every line that is no status."""
+    def reports(self, first=0):
+        """What came of the shopper's requests, from this line on: how often each status, and every line that is no status."""
         counts, errors = {}, []
-        for line in self.said("visitor"):
+        for line in self.said("visitor")[first:]:
             if found := re.fullmatch(r"\s*\[(\d{3})\]\s+(\d+) responses\s*", line):
                 counts[int(found[1])] = counts.get(int(found[1]), 0) + int(found[2])
             else:

@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from cluster.cluster import Cluster, missing_programs
-from cluster.mesh import SHOP_DEPLOYMENTS, Mesh, make_images
+from cluster.cluster import missing_programs
+from cluster.mesh import SHOP_DEPLOYMENTS
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.geteuid() != 0, reason="a cluster needs root"),
               pytest.mark.skipif(bool(missing_programs()), reason="the cluster's programs are not built: scripts/deps cluster")]
@@ -48,22 +48,6 @@ spec:
 """
 
 
-@pytest.fixture(scope="module")
-def mesh(binaries, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("mesh")
-    try:
-        images = make_images(binaries["linkerd-proxy"].parent.parent.parent, folder)
-    except LookupError as error:
-        pytest.skip(f"images take static programs: --build build/release ({error})")
-    with Cluster(nodes=1) as cluster:
-        mesh = Mesh(cluster, binaries["linkerd"])
-        cluster.load(*images)
-        mesh.load_shop(folder)
-        mesh.install()
-        mesh.open_shop()
-        yield mesh
-
-
 def test_checks_find_nothing_wrong(mesh):
     """No error, no warning, and nothing but the cluster is asked."""
     for flags in ([], ["--proxy"]):
@@ -71,22 +55,6 @@ def test_checks_find_nothing_wrong(mesh):
         wrong = [(category["categoryName"], check) for category in json.loads(said)["categories"] for check in category["checks"]
                  if check["result"] != "success"]
         assert not wrong and len(said) > 2000, wrong
-
-
-@pytest.fixture
-def load(mesh):
-    """Under the shopper's load: what the test does loses no request. Reports of before and after count as well."""
-    def more(count):
-        seen = len(mesh.said("visitor"))
-        mesh.cluster.until(lambda: len(mesh.said("visitor")) >= seen + count, "the shopper's report")
-
-    more(1)
-    yield more
-    more(2)
-    counts, errors = mesh.reports()
-    assert not errors and set(counts) == {200} and sum(counts.values()) >= 200, (counts, errors)
-    assert set(mesh.said("reader")) == {"done"}, mesh.said("reader")
-    assert not mesh.said("keeper"), mesh.said("keeper")
 
 
 def test_everything_is_injected_and_mutual_tls(mesh, load):
@@ -176,6 +144,19 @@ def test_the_control_plane_is_killed_and_restarted(mesh, load):
     mesh.await_control_plane()
 
 
+def test_api_server_and_etcd_are_killed(mesh, load):
+    """Traffic goes on without them, and when they are back new pods are injected and reached: the watches go on."""
+    control, web = mesh.cluster.control, mesh.pods("shop", app="web")
+    for program in ("apiserver", "etcd"):
+        control.restart(program)
+        mesh.cluster.until(lambda: mesh.kubectl("get", "--raw=/readyz", check=False).strip() == "ok", "the API server")
+        mesh.kubectl("delete", "pod", "-n", "shop", web.pop()["metadata"]["name"], "--wait=false")
+        mesh.await_shop()
+    for pod in mesh.pods("shop", app="web"):
+        assert [one["name"] for one in pod["spec"]["initContainers"]] == ["linkerd-init", "linkerd-proxy"]
+        mesh.cluster.until(lambda: f'client_id="{SHOPPER}"' in mesh.metrics(pod), "traffic to the new pod")
+
+
 def test_jobs_complete(mesh):
     """With a native sidecar, which ends with the pod, and without: /shutdown ends the proxy."""
     ask = "curl -sS --fail --retry 30 --retry-connrefused --retry-delay 1 http://web.shop.svc.cluster.local/"
@@ -190,17 +171,3 @@ def test_jobs_complete(mesh):
                         + mesh.kubectl("logs", "-n", "shop", "-l", f"job-name={name}", "--all-containers", check=False))
         said = mesh.kubectl("logs", "-n", "shop", f"job/{name}", "-c", "main")
         assert "to default.shop.serviceaccount.identity.linkerd.cluster.local" in said
-
-
-def test_uninstall_leaves_nothing(mesh):
-    """Last in this file: refused while pods are injected; then all of it goes, and pods start without a proxy."""
-    with pytest.raises(RuntimeError, match="shop"):
-        mesh.cli("uninstall")
-    mesh.kubectl("delete", "namespace", "shop", timeout=120)
-    manifests = mesh.cli("uninstall")
-    assert manifests.index("WebhookConfiguration") < manifests.index("kind: Deployment")
-    mesh.kubectl("delete", "-f", "-", text=manifests, timeout=180)
-    left = mesh.kubectl("get", "ns,clusterroles,clusterrolebindings,mutatingwebhookconfigurations,validatingwebhookconfigurations,crds", "-o", "name")
-    assert "linkerd" not in left, left
-    mesh.open_shop()
-    assert all("initContainers" not in pod["spec"] for pod in mesh.pods("shop", app="web"))

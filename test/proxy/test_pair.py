@@ -443,3 +443,14 @@ def test_broken_upgrade(pair):
         pair.web.proxy.kill(signal.SIGKILL)
         answer = sock.recv(65536)
     assert answer.startswith(b"HTTP/1.1 502 ") and b"l5d-proxy-error: connection-lost" in answer, answer
+
+
+def test_http_to_a_port_that_is_opaque_over_there(pair, folder):
+    """The endpoint says so, the Service does not: the client's proxy routes requests, the server's looks at no byte."""
+    pair.service(opaque=True)
+    nginx(pair.web, folder)
+    pair.start()
+    assert "x-client-id" not in pair.curl("-i").stdout
+    opened = [line for line in pair.web.metrics().splitlines() if line.startswith('tcp_open_total{direction="inbound",peer="src"') and 'tls="true"' in line]
+    assert opened and 'request_total{direction="inbound"' not in pair.web.metrics()
+    assert re.search(r'^request_total\{direction="outbound".*tls="true"', pair.client.metrics(), re.MULTILINE)

@@ -155,3 +155,19 @@ def test_closed_when_it_is_no_http(pair, listener):
         assert gone(early)
     server.close()
     early.close()
+
+
+@pytest.mark.parametrize("outbound", [True, False], ids=["outbound", "inbound"])
+def test_settings_are_no_greeting(pair, listener, outbound):
+    """An HTTP/2 server sends its SETTINGS to whoever connects; a client that is slow to begin is still waited for."""
+    with silent_client(pair, outbound) as client:
+        early = listener.next()
+        early.sendall(b"\0\0\0\x04\0\0\0\0\0")
+        assert gone(early), "the connection is no use to a client that has not spoken"
+        client.sendall(REQUEST)
+        server = listener.next()
+        read_until(server, b"\r\n\r\n")
+        server.sendall(ANSWER)
+        assert read_until(client, b"ok").startswith(b"HTTP/1.1 200")
+    server.close()
+    early.close()
