@@ -28,6 +28,12 @@ void arena_init(struct arena *arena, size_t max)
     *arena = (struct arena){.max = max};
 }
 
+void arena_lend(struct arena *arena, void *memory, size_t size)
+{
+    arena->at = memory;
+    arena->end = arena->at + size;
+}
+
 static void run_cleanups(struct arena *arena)
 {
     while (arena->cleanups) {

@@ -27,6 +27,8 @@ struct arena {
 
 /* Takes no memory until the first allocation. */
 void arena_init(struct arena *arena, size_t max);
+/* The first `size` bytes are taken from there; it is the caller's, aligned for any type, and outlives the arena's use. */
+void arena_lend(struct arena *arena, void *memory, size_t size);
 /* Runs the cleanups and frees all; the arena may be used again as after init. */
 void arena_release(struct arena *arena);
 /* As release, but keeps the first block for the next use if it is small. */

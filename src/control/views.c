@@ -22,6 +22,7 @@ struct view_call {
     struct list link;
     struct view *view;
     struct grpc_server_call *call;
+    uint64_t owner;
 };
 
 enum family { REMAKES, MESSAGES, OVERFLOWS, FAMILIES };
@@ -316,6 +317,11 @@ static const struct grpc_server_call_events call_events = {.on_gone = on_gone};
 
 int view_join(struct view *view, struct grpc_server_call *grpc, size_t first)
 {
+    return view_join_of(view, grpc, first, 0);
+}
+
+int view_join_of(struct view *view, struct grpc_server_call *grpc, size_t first, uint64_t owner)
+{
     struct view_call *call = malloc(sizeof(*call));
 
     if (!call) {
@@ -323,7 +329,7 @@ int view_join(struct view *view, struct grpc_server_call *grpc, size_t first)
         view_leave_unused(view);
         return -ENOMEM;
     }
-    *call = (struct view_call){.view = view, .call = grpc};
+    *call = (struct view_call){.view = view, .call = grpc, .owner = owner};
     list_push(&view->calls, &call->link);
     grpc_server_call_bind(grpc, &call_events, call, view->views->queue_bytes + first);
     return 0;
@@ -386,6 +392,23 @@ void view_end(struct view *view, int status, struct slice text)
         struct view_call *call = CONTAINER_OF(view->calls.next, struct view_call, link);
 
         grpc_finish(call->call, status, text);
+        leave(call);
+    }
+    view->busy = was_busy;
+    view_leave_unused(view);
+}
+
+void view_end_of(struct view *view, uint64_t owner, int status)
+{
+    bool was_busy = view->busy;
+
+    view->busy = true;
+    LIST_FOR_EACH (link, &view->calls) {
+        struct view_call *call = CONTAINER_OF(link, struct view_call, link);
+
+        if (call->owner != owner)
+            continue;
+        grpc_finish(call->call, status, SLICE_NULL);
         leave(call);
     }
     view->busy = was_busy;

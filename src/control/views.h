@@ -89,6 +89,8 @@ void views_touch_some(struct views *views, bool (*applies)(const struct view *vi
  * 0, or -ENOMEM: the call was finished, and the view may be gone.
  */
 int view_join(struct view *view, struct grpc_server_call *call, size_t first);
+/* The same for a call of an owner, whatever that is to the kind (a hash), for view_end_of(). */
+int view_join_of(struct view *view, struct grpc_server_call *call, size_t first, uint64_t owner);
 /* The same for a view whose first answer says everything, which is sent too. */
 void view_begin(struct view *view, struct grpc_server_call *call, struct slice answer);
 /* Frees a view that no call joined. */
@@ -101,3 +103,5 @@ void view_say(struct view *view, struct slice message);
 void view_said(struct view *view, struct slice message);
 /* Ends all calls of the view. It is freed at the end of the turn, or at once when it is not being made anew. */
 void view_end(struct view *view, int status, struct slice text);
+/* Ends only the calls of that owner. */
+void view_end_of(struct view *view, uint64_t owner, int status);

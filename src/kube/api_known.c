@@ -5,7 +5,7 @@
 
 struct entry {
     struct map_entry entry;
-    uint64_t digest;
+    struct known_item item;
     char key[];
 };
 
@@ -38,19 +38,19 @@ void known_release(struct known *known)
     known_init(known);
 }
 
-uint64_t *known_find(const struct known *known, struct slice namespace_, struct slice name)
+struct known_item *known_find(const struct known *known, struct slice namespace_, struct slice name)
 {
     char key[KEY_MAX];
     struct map_entry *entry = map_find(&known->map, key_of(namespace_, name, key));
 
-    return entry ? &CONTAINER_OF(entry, struct entry, entry)->digest : NULL;
+    return entry ? &CONTAINER_OF(entry, struct entry, entry)->item : NULL;
 }
 
-uint64_t *known_add(struct known *known, struct slice namespace_, struct slice name)
+struct known_item *known_add(struct known *known, struct slice namespace_, struct slice name)
 {
     char text[KEY_MAX];
     struct slice key = key_of(namespace_, name, text);
-    uint64_t *found = known_find(known, namespace_, name);
+    struct known_item *found = known_find(known, namespace_, name);
     struct entry *entry;
 
     if (found)
@@ -63,7 +63,7 @@ uint64_t *known_add(struct known *known, struct slice namespace_, struct slice n
         free(entry);
         return NULL;
     }
-    return &entry->digest;
+    return &entry->item;
 }
 
 void known_remove(struct known *known, struct slice namespace_, struct slice name)
@@ -75,9 +75,9 @@ void known_remove(struct known *known, struct slice namespace_, struct slice nam
         drop(known, entry);
 }
 
-void known_keep(struct known *known, const struct known *other)
+void known_keep(struct known *known, uint32_t round)
 {
     MAP_FOR_EACH (link, &known->map)
-        if (!map_find(&other->map, MAP_ENTRY(link)->key))
+        if (CONTAINER_OF(MAP_ENTRY(link), struct entry, entry)->item.round != round)
             drop(known, MAP_ENTRY(link));
 }

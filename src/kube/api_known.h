@@ -1,6 +1,6 @@
 /*
- * A set of objects of one kind, by namespace and name: which ones a list has
- * brought, which ones cannot be decoded. Inside kube/ only.
+ * Objects of one kind that cannot be decoded, by namespace and name: how they were
+ * written, and when that was seen last. Inside kube/ only.
  */
 #pragma once
 
@@ -10,13 +10,17 @@
 struct known {
     struct map map;
 };
+struct known_item {
+    uint64_t digest;
+    uint32_t round; /* store_new_round() */
+};
 
 void known_init(struct known *known);
 void known_release(struct known *known);
-/* The digest that goes with it, or NULL. */
-uint64_t *known_find(const struct known *known, struct slice namespace_, struct slice name);
-/* Adds it with digest 0, unless it is there. NULL without memory. */
-uint64_t *known_add(struct known *known, struct slice namespace_, struct slice name);
+/* NULL: it is not there. */
+struct known_item *known_find(const struct known *known, struct slice namespace_, struct slice name);
+/* Adds it, all zero, unless it is there. NULL without memory. */
+struct known_item *known_add(struct known *known, struct slice namespace_, struct slice name);
 void known_remove(struct known *known, struct slice namespace_, struct slice name);
-/* Removes those that the other does not have. */
-void known_keep(struct known *known, const struct known *other);
+/* Removes those of other rounds. */
+void known_keep(struct known *known, uint32_t round);

@@ -10,6 +10,7 @@
 #include "kube/api_known.h"
 #include "kube/api_stream.h"
 #include "kube/decode.h"
+#include "kube/parts.h"
 #include "mesh/backoff.h"
 
 enum { PAGE = 500, BASE_MAX = 4096, VERSION_MAX = 128, CONTINUE_MAX = 64 * 1024, WATCH_MIN_S = 300, WATCH_SPREAD_S = 300 };
@@ -37,8 +38,9 @@ struct api_reflector {
     bool synced;
     char version[VERSION_MAX]; /* resourceVersion to go on from; empty: from the beginning */
     struct buffer more;        /* the list's continue; empty: its first page */
-    struct known seen;         /* by the list, or by the present state */
-    struct known broken;       /* with the digest of what could not be decoded */
+    uint32_t round;            /* of the list, or of the present state: what has it in the store was seen */
+    struct known broken;       /* what could not be decoded */
+    struct parts parts;
     struct api_call *call;
     struct api_stream *stream;
     struct timer timer;
@@ -103,7 +105,8 @@ static void note_error(struct api_reflector *reflector, int r)
 static void decoded(struct decode_sink *sink, const struct decoded *decoded)
 {
     struct api_reflector *reflector = CONTAINER_OF(sink, struct api_reflector, sink);
-    uint64_t digest[2], *bad;
+    struct known_item *bad;
+    uint64_t digest[2];
 
     if (decoded->what == DECODED_OBJECT) {
         known_remove(&reflector->broken, reflector->item_namespace, reflector->item_name);
@@ -117,7 +120,7 @@ static void decoded(struct decode_sink *sink, const struct decoded *decoded)
     yaml_digest_object(reflector->item, digest);
     bad = known_add(&reflector->broken, reflector->item_namespace, reflector->item_name);
     if (bad)
-        *bad = digest[0];
+        *bad = (struct known_item){digest[0], reflector->round};
 }
 
 static struct slice text_of(const struct yaml_node *node)
@@ -128,13 +131,14 @@ static struct slice text_of(const struct yaml_node *node)
 /* Whether it is known to be broken just as it is now: then that was said. */
 static bool is_known_broken(const struct api_reflector *reflector, const struct yaml_node *object)
 {
-    const uint64_t *bad = known_find(&reflector->broken, reflector->item_namespace, reflector->item_name);
+    struct known_item *bad = known_find(&reflector->broken, reflector->item_namespace, reflector->item_name);
     uint64_t digest[2];
 
     if (!bad)
         return false;
+    bad->round = reflector->round;
     yaml_digest_object(object, digest);
-    return *bad == digest[0];
+    return bad->digest == digest[0];
 }
 
 static void identify(struct api_reflector *reflector, const struct yaml_node *object)
@@ -148,25 +152,23 @@ static void identify(struct api_reflector *reflector, const struct yaml_node *ob
 
 static void take(struct api_reflector *reflector, const struct yaml_node *object)
 {
-    const struct decode_options options = {.reporter = &reflector->filter};
+    const struct decode_options options = {.reporter = &reflector->filter, .parts = &reflector->parts};
 
     identify(reflector, object);
-    if (reflector->phase != WATCHING && !known_add(&reflector->seen, reflector->item_namespace, reflector->item_name))
-        note_error(reflector, -ENOMEM);
     if (!is_known_broken(reflector, object))
         note_error(reflector, decode_item(object, reflector->options.kind, reflector->options.version, &options, &reflector->sink));
+    store_mark(reflector->options.store, reflector->options.kind, reflector->item_namespace, reflector->item_name, reflector->round);
 }
 
 static void take_away(struct api_reflector *reflector, const struct yaml_node *object)
 {
     identify(reflector, object);
-    known_remove(&reflector->seen, reflector->item_namespace, reflector->item_name);
     known_remove(&reflector->broken, reflector->item_namespace, reflector->item_name);
     note_error(reflector, store_remove(reflector->options.store, reflector->options.kind, reflector->item_namespace, reflector->item_name));
 }
 
-/* Removes what `keep` does not have (NULL: all). */
-static int remove_others(struct store *store, enum kube_kind kind, const struct known *keep)
+/* Removes what is of another round. */
+static int remove_others(struct store *store, enum kube_kind kind, uint32_t round)
 {
     struct kube_set set = store_all(store, kind);
     const struct kube_object **gone = set.count ? calloc(set.count, sizeof(*gone)) : NULL;
@@ -176,7 +178,7 @@ static int remove_others(struct store *store, enum kube_kind kind, const struct 
     if (set.count && !gone)
         return -ENOMEM;
     for (size_t i = 0; i < set.count; i++)
-        if (!set.items[i]->derived && (!keep || !known_find(keep, set.items[i]->namespace_, set.items[i]->name)))
+        if (!set.items[i]->derived && set.items[i]->round != round)
             gone[count++] = kube_object_ref(set.items[i]);
     for (size_t i = 0; i < count; i++) {
         if (r == 0)
@@ -189,16 +191,15 @@ static int remove_others(struct store *store, enum kube_kind kind, const struct 
 
 int api_reflector_clear(struct store *store, enum kube_kind kind)
 {
-    return remove_others(store, kind, NULL);
+    return remove_others(store, kind, store_new_round(store));
 }
 
 /* The whole state has come: what it did not bring is gone. */
 static void end_state(struct api_reflector *reflector)
 {
-    int r = remove_others(reflector->options.store, reflector->options.kind, &reflector->seen);
+    int r = remove_others(reflector->options.store, reflector->options.kind, reflector->round);
 
-    known_keep(&reflector->broken, &reflector->seen);
-    known_release(&reflector->seen);
+    known_keep(&reflector->broken, reflector->round);
     buffer_clear(&reflector->more);
     if (r < 0) {
         note_error(reflector, r);
@@ -292,7 +293,7 @@ static void fail(struct api_reflector *reflector, int error, const char *why, in
     int64_t delay = backoff_delay(&BACKOFF_INBOUND, ++reflector->failures, &api_client_loop(reflector->options.client)->rng);
 
     if (mutation("half-a-state-removes") && reflector->phase == WATCH_LIST)
-        (void)remove_others(reflector->options.store, reflector->options.kind, &reflector->seen);
+        (void)remove_others(reflector->options.store, reflector->options.kind, reflector->round);
     forget_stream(reflector);
     tell_trouble(reflector, error, why);
     go_on_after(reflector, delay > retry_after_ns ? delay : retry_after_ns);
@@ -498,7 +499,7 @@ static void begin(struct api_reflector *reflector)
     reflector->error = reflector->status = 0;
     reflector->ended_state = false;
     if (reflector->phase != WATCHING && !reflector->more.len)
-        known_release(&reflector->seen);
+        reflector->round = store_new_round(reflector->options.store);
     r = ask(reflector);
     if (r < 0)
         fail(reflector, r, r == -ENOMEM ? "no memory" : "too many requests to the API server", 0);
@@ -573,8 +574,8 @@ int api_reflector_new(const struct api_reflector_options *options, struct api_re
     reflector->sink.decoded = decoded;
     reflector->handler.event = on_event;
     buffer_init(&reflector->more, CONTINUE_MAX);
-    known_init(&reflector->seen);
     known_init(&reflector->broken);
+    parts_init(&reflector->parts, rng_next(&loop->rng), rng_next(&loop->rng));
     go_on_after(reflector, 0);
     *ret_reflector = reflector;
     return 0;
@@ -586,8 +587,8 @@ void api_reflector_free(struct api_reflector *reflector)
         return;
     forget_stream(reflector);
     timer_release(api_client_loop(reflector->options.client), &reflector->timer);
-    known_release(&reflector->seen);
     known_release(&reflector->broken);
+    parts_release(&reflector->parts);
     buffer_release(&reflector->more);
     free((char *)reflector->options.version.ptr);
     free((char *)reflector->base);

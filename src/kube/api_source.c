@@ -1,6 +1,7 @@
 #include "kube/api_source.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 
 #include "base/limits.h"
@@ -89,6 +90,7 @@ static void look(struct task *task)
         if (source->reflectors[kind] && !api_reflector_is_synced(source->reflectors[kind]))
             return;
     store_set_synced(source->store);
+    malloc_trim(0); /* reading all of it leaves holes */
 }
 
 static void on_synced(void *owner)

@@ -48,18 +48,16 @@ static const struct shape owner_shape =
 
 static const struct field metadata_fields[] = {
     FIELD("name", TEXT, kube_object, name, .required = true),
-    FIELD("namespace", TEXT, kube_object, namespace_),
-    FIELD("uid", TEXT, kube_object, uid),
-    FIELD("resourceVersion", TEXT, kube_object, resource_version),
-    FIELD("labels", MAP, kube_object, labels),
-    FIELD("annotations", MAP, kube_object, annotations),
+    FIELD("namespace", TEXT, kube_object, namespace_, .shared = true),
+    FIELD("labels", MAP, kube_object, labels, .shared = true),
+    FIELD("annotations", MAP, kube_object, annotations, .shared = true),
     FIELD("creationTimestamp", TIME, kube_object, created_ns, .otherwise = KUBE_NO_TIME),
     FIELD("deletionTimestamp", TIME, kube_object, deleted_ns, .otherwise = KUBE_NO_TIME),
-    FIELDS("ownerReferences", STRUCT, kube_object, owners, owner_count, .shape = &owner_shape),
+    FIELDS("ownerReferences", STRUCT, kube_object, owners, owner_count, .shape = &owner_shape, .shared = true),
 };
 static const struct shape metadata_shape = SHAPE(
     kube_object, metadata_fields,
-    .ignored = "generateName selfLink generation managedFields finalizers deletionGracePeriodSeconds clusterName");
+    .ignored = "uid resourceVersion generateName selfLink generation managedFields finalizers deletionGracePeriodSeconds clusterName");
 
 /* A DNS subdomain, RFC 1123, as Kubernetes wants object names; `max` 63 and no dots for namespaces. */
 static bool is_name(struct slice name, size_t max, bool dots)
@@ -119,6 +117,16 @@ static void complain_of_name(struct decoder *d, const struct yaml_node *root)
                       "expected lower-case letters, digits and - in between, found %s", yaml_describe(node, found));
 }
 
+/* As our own text has it; the caller has seen that we read it. */
+static struct slice known_version(enum kube_kind kind, struct slice version)
+{
+    struct slice rest = slice_str(kube_kinds[kind].versions), one = SLICE_NULL;
+
+    while (slice_split(&rest, ' ', &one) && !slice_eq(one, version))
+        ;
+    return one;
+}
+
 static void decode_metadata(struct decoder *d, const struct yaml_node *root, const struct head *head,
                             struct kube_object *object)
 {
@@ -128,9 +136,10 @@ static void decode_metadata(struct decoder *d, const struct yaml_node *root, con
     if (object->namespace_.len && !kube_kind_is_namespaced(head->kind))
         decoder_complain(d, REPORT_WARNING, &path, "namespace", root->line, root->column,
                          "ignored; a %.*s belongs to no namespace", SLICE_ARGS(head->kind_name));
-    object->namespace_ = decoder_copy(d, head->namespace_);
-    object->version = decoder_copy(d, head->version);
-    object->origin.file = decoder_copy(d, d->file);
+    if (!slice_eq(object->namespace_, head->namespace_)) /* none is written, or none counts */
+        object->namespace_ = decoder_copy(d, head->namespace_);
+    object->version = known_version(head->kind, head->version);
+    object->origin.file = d->file.len ? decoder_copy(d, d->file) : SLICE_LIT("");
     object->origin.line = root->line;
     yaml_digest_object(root, object->digest);
 }
@@ -218,11 +227,28 @@ static void complain_of_more(struct decoder *d, const struct yaml_node *root)
                      more);
 }
 
+/* The same once more, without a word, into just as much memory as it took. NULL without memory. */
+static struct kube_object *decode_compact(const struct decoder *first, const struct yaml_node *root, const struct head *head)
+{
+    struct kube_object *object = kube_object_new_sized(head->kind, first->taken);
+    struct decoder d = {.file = first->file, .object = first->object, .parts = first->parts};
+
+    if (!object)
+        return NULL;
+    d.arena = &object->arena;
+    decode_known(&d, root, head, false, object);
+    decoder_keep_parts(&d, object);
+    if (!d.errors && !d.no_memory)
+        return object;
+    kube_object_unref(object);
+    return NULL;
+}
+
 static void decode_one(struct walk *walk, const struct yaml_node *root, struct head *head)
 {
     struct kube_object *object = kube_object_new(head->kind);
     char name[400];
-    struct decoder d = {.reporter = walk->options->reporter, .file = walk->options->file};
+    struct decoder d = {.reporter = walk->options->reporter, .file = walk->options->file, .parts = walk->options->parts};
     bool good;
 
     if (!object) {
@@ -243,10 +269,19 @@ static void decode_one(struct walk *walk, const struct yaml_node *root, struct h
     if (!d.errors && !d.no_memory && walk->options->need_addresses)
         need_addresses(&d, root, object);
     complain_of_more(&d, root);
-    walk->no_memory |= d.no_memory;
+    decoder_keep_parts(&d, object);
     good = !d.errors && !d.no_memory;
-    if (!good)
+    if (good && d.parts) {
+        struct kube_object *compact = decode_compact(&d, root, head);
+
         kube_object_unref(object);
+        object = compact;
+        d.no_memory |= !object;
+        good = object;
+    } else if (!good) {
+        kube_object_unref(object);
+    }
+    walk->no_memory |= d.no_memory;
     tell(walk, good ? DECODED_OBJECT : DECODED_BROKEN, head, good ? object : NULL);
 }
 

@@ -11,6 +11,8 @@
 #include "kube/objects.h"
 #include "kube/report.h"
 
+struct parts;
+
 enum decoded_what {
     DECODED_OBJECT, /* good */
     DECODED_BROKEN, /* errors were reported */
@@ -38,6 +40,8 @@ struct decode_options {
      * Kubernetes API server does that.
      */
     bool need_addresses;
+    /* What many objects have alike is shared by way of this (kube/parts.h), and objects take no more memory than they need. NULL: no. */
+    struct parts *parts;
     bool strict; /* fields that nobody knows, outside of metadata, are errors */
 };
 

@@ -66,9 +66,9 @@ const struct shape kube_condition_shape = SHAPE(
 
 /* What targetRef points at. */
 static const struct field target_fields[] = {
-    FIELD("kind", TEXT, kube_ref, kind),
+    FIELD("kind", TEXT, kube_ref, kind, .shared = true),
     FIELD("name", TEXT, kube_ref, name),
-    FIELD("namespace", TEXT, kube_ref, namespace_),
+    FIELD("namespace", TEXT, kube_ref, namespace_, .shared = true),
 };
 static const struct shape target_shape =
     SHAPE(kube_ref, target_fields, .ignored = "apiVersion uid resourceVersion fieldPath");
@@ -251,7 +251,7 @@ static const struct field zone_hint_fields[] = {
 static const struct shape zone_hint_shape = SHAPE(kube_zone_hint, zone_hint_fields);
 
 static const struct field hints_fields[] = {
-    FIELDS("forZones", STRUCT, kube_endpoint, hints.zones, hints.zone_count, .shape = &zone_hint_shape),
+    FIELDS("forZones", STRUCT, kube_endpoint, hints.zones, hints.zone_count, .shape = &zone_hint_shape, .shared = true),
 };
 static const struct shape hints_shape = SHAPE(kube_endpoint, hints_fields, .ignored = "forNodes");
 
@@ -266,8 +266,8 @@ static const struct field endpoint_fields[] = {
     FIELDS("addresses", TEXT, kube_endpoint, addresses, address_count, .required = true),
     INSIDE("conditions", conditions_shape),
     FIELD("hostname", TEXT, kube_endpoint, hostname),
-    FIELD("nodeName", TEXT, kube_endpoint, node_name),
-    FIELD("zone", TEXT, kube_endpoint, zone),
+    FIELD("nodeName", TEXT, kube_endpoint, node_name, .shared = true),
+    FIELD("zone", TEXT, kube_endpoint, zone, .shared = true),
     FIELD("targetRef", STRUCT, kube_endpoint, target, .shape = &target_shape),
     INSIDE("hints", hints_shape),
 };
@@ -309,7 +309,7 @@ static void check_endpoint_slice(struct decoder *d, const struct path *path, con
 static const struct field endpoint_slice_fields[] = {
     FIELD("addressType", ENUM, kube_endpoint_slice, address_type, .required = true, .names = address_type_names),
     FIELDS("endpoints", STRUCT, kube_endpoint_slice, endpoints, endpoint_count, .shape = &endpoint_shape),
-    FIELDS("ports", STRUCT, kube_endpoint_slice, ports, port_count, .shape = &endpoint_port_shape),
+    FIELDS("ports", STRUCT, kube_endpoint_slice, ports, port_count, .shape = &endpoint_port_shape, .shared = true),
 };
 const struct shape kube_endpoint_slice_shape =
     SHAPE(kube_endpoint_slice, endpoint_slice_fields, .check = check_endpoint_slice, .ignored = DOCUMENT_FIELDS);

@@ -67,14 +67,14 @@ static const struct shape container_shape = SHAPE(
 
 static const struct field pod_spec_fields[] = {
     FIELD("hostNetwork", BOOL, kube_pod, spec.host_network),
-    FIELD("nodeName", TEXT, kube_pod, spec.node_name),
-    FIELD("serviceAccountName", TEXT, kube_pod, spec.service_account),
-    FIELD("serviceAccount", TEXT, kube_pod, spec.old_service_account),
+    FIELD("nodeName", TEXT, kube_pod, spec.node_name, .shared = true),
+    FIELD("serviceAccountName", TEXT, kube_pod, spec.service_account, .shared = true),
+    FIELD("serviceAccount", TEXT, kube_pod, spec.old_service_account, .shared = true),
     FIELD("hostname", TEXT, kube_pod, spec.hostname),
     FIELD("subdomain", TEXT, kube_pod, spec.subdomain),
-    FIELDS("containers", STRUCT, kube_pod, spec.containers, spec.container_count, .shape = &container_shape),
+    FIELDS("containers", STRUCT, kube_pod, spec.containers, spec.container_count, .shape = &container_shape, .shared = true),
     FIELDS("initContainers", STRUCT, kube_pod, spec.init_containers, spec.init_container_count,
-           .shape = &container_shape),
+           .shape = &container_shape, .shared = true),
 };
 static const struct shape pod_spec_shape =
     SHAPE(kube_pod, pod_spec_fields,
@@ -97,7 +97,8 @@ static const struct field pod_status_fields[] = {
     FIELD("podIP", IP, kube_pod, status.pod_ip),
     FIELD("hostIP", IP, kube_pod, status.host_ip),
     FIELDS("podIPs", STRUCT, kube_pod, status.pod_ips, status.pod_ip_count, .shape = &pod_ip_shape),
-    FIELDS("conditions", STRUCT, kube_pod, status.conditions, status.condition_count, .shape = &kube_condition_shape),
+    FIELDS("conditions", STRUCT, kube_pod, status.conditions, status.condition_count, .shape = &kube_condition_shape,
+           .shared = true),
 };
 static const struct shape pod_status_shape =
     SHAPE(kube_pod, pod_status_fields,

@@ -8,6 +8,7 @@
 
 #include "base/duration.h"
 #include "base/limits.h"
+#include "kube/parts.h"
 
 /* ---- complaints ---- */
 
@@ -95,10 +96,17 @@ static void expected(struct decoder *decoder, const struct path *path, const str
 
 /* ---- memory ---- */
 
+/* As arenas round it up. */
+static void count_taken(struct decoder *decoder, size_t size)
+{
+    decoder->taken += (size + 15) & ~(size_t)15;
+}
+
 struct slice decoder_copy(struct decoder *decoder, struct slice text)
 {
     struct slice copy = arena_dup(decoder->arena, text);
 
+    count_taken(decoder, text.len + 1);
     if (!copy.ptr)
         decoder->no_memory = true;
     return copy;
@@ -108,6 +116,7 @@ void *decoder_alloc(struct decoder *decoder, size_t count, size_t size)
 {
     void *memory = arena_zalloc(decoder->arena, count, size);
 
+    count_taken(decoder, count * size);
     if (!memory)
         decoder->no_memory = true;
     return memory;
@@ -497,12 +506,168 @@ static const struct field *find_field(const struct shape *shape, struct slice na
     return NULL;
 }
 
+/* ---- parts that are shared ---- */
+
+static void write_text(struct buffer *to, struct slice text)
+{
+    buffer_printf(to, "%zu:", text.len);
+    buffer_add(to, text);
+}
+
+/* All that the table reads of the value, so that equal texts decode to equal values and others never do. */
+static void write_value(struct buffer *to, const struct shape *shape, const struct yaml_node *node)
+{
+    buffer_printf(to, "%d", node->kind);
+    if (node->kind != YAML_LIST && node->kind != YAML_MAP) {
+        write_text(to, node->text);
+        return;
+    }
+    for (const struct yaml_item *item = node->items; item; item = item->next) {
+        const struct field *field = shape && node->kind == YAML_MAP ? find_field(shape, item->key) : NULL;
+
+        if (shape && node->kind == YAML_MAP && !field)
+            continue;
+        if (node->kind == YAML_MAP)
+            write_text(to, item->key);
+        write_value(to, field ? field->shape : shape, item->value);
+    }
+    buffer_add_byte(to, '.');
+}
+
+/* A list takes a pointer and a count, which need not stand side by side. */
+struct shared_list {
+    void *elements;
+    size_t count;
+};
+
+static size_t shared_size(const struct field *field)
+{
+    return field->list ? sizeof(struct shared_list) : sizes[field->type];
+}
+
+static void take_value(const struct field *field, const struct kube_part *part, char *at)
+{
+    const struct shared_list *list = (const void *)part->value;
+
+    if (!field->list) {
+        memcpy(at + field->offset, part->value, part->size);
+        return;
+    }
+    memcpy(at + field->offset, &list->elements, sizeof(list->elements));
+    memcpy(at + field->count_offset, &list->count, sizeof(list->count));
+}
+
+/* Takes the reference over. */
+static void use_part(struct decoder *decoder, struct kube_part *part)
+{
+    struct kube_part **more;
+
+    for (size_t i = 0; i < decoder->used_count; i++)
+        if (decoder->used[i] == part) {
+            part_unref(part);
+            return;
+        }
+    if (decoder->used_count == decoder->used_room) {
+        more = realloc(decoder->used, (decoder->used_room * 2 + 8) * sizeof(*more));
+        if (!more) {
+            decoder->no_memory = true;
+            part_unref(part);
+            return;
+        }
+        decoder->used = more;
+        decoder->used_room = decoder->used_room * 2 + 8;
+    }
+    decoder->used[decoder->used_count++] = part;
+}
+
+void decoder_drop_parts(struct decoder *decoder)
+{
+    for (size_t i = 0; i < decoder->used_count; i++)
+        part_unref(decoder->used[i]);
+    free(decoder->used);
+    decoder->used = NULL;
+    decoder->used_count = decoder->used_room = 0;
+}
+
+void decoder_keep_parts(struct decoder *decoder, struct kube_object *object)
+{
+    struct kube_part **parts = decoder_alloc(decoder, decoder->used_count, sizeof(*parts));
+
+    if (parts && decoder->used_count) {
+        memcpy(parts, decoder->used, decoder->used_count * sizeof(*parts));
+        object->parts = parts;
+        object->part_count = decoder->used_count;
+        decoder->used_count = 0;
+    }
+    decoder_drop_parts(decoder);
+}
+
+/* Into a part of its own, by the same functions that would have filled the object. */
+static struct kube_part *make_part(struct decoder *decoder, const struct path *path, const struct field *field, const struct yaml_node *node,
+                                   struct slice text)
+{
+    struct kube_part *part = part_new(text, shared_size(field));
+    struct arena *arena = decoder->arena;
+    unsigned errors = decoder->errors;
+    size_t taken = decoder->taken;
+    struct parts *parts = decoder->parts;
+    struct field alone = *field;
+
+    if (!part) {
+        decoder->no_memory = true;
+        return NULL;
+    }
+    alone.offset = 0;
+    alone.count_offset = offsetof(struct shared_list, count);
+    decoder->arena = &part->arena;
+    decoder->parts = NULL;
+    if (field->list)
+        decode_list(decoder, path, &alone, node, part->value);
+    else
+        decode_value(decoder, path, &alone, node, part->value);
+    decoder->arena = arena;
+    decoder->parts = parts;
+    decoder->taken = taken;
+    if (decoder->errors != errors || decoder->no_memory || parts_add(parts, part) < 0) {
+        decoder->no_memory |= decoder->errors == errors;
+        part_unref(part);
+        return NULL;
+    }
+    return part;
+}
+
+/* Parts have no parts: inside one, everything is its own. */
+static void decode_shared(struct decoder *decoder, const struct path *path, const struct field *field, const struct yaml_node *node, void *at)
+{
+    struct parts *parts = decoder->parts;
+    struct kube_part *part = NULL;
+    struct buffer text;
+
+    buffer_init(&text, LIMIT_API_OBJECT);
+    buffer_printf(&text, "%p", (const void *)field);
+    write_value(&text, field->shape, node);
+    if (buffer_error(&text)) {
+        decoder->no_memory = true;
+    } else {
+        part = parts_find(parts, buffer_slice(&text));
+        if (!part)
+            part = make_part(decoder, path, field, node, buffer_slice(&text));
+    }
+    buffer_release(&text);
+    if (!part)
+        return;
+    take_value(field, part, at);
+    use_part(decoder, part);
+}
+
 static void decode_item(struct decoder *decoder, const struct path *path, const struct field *field,
                         const struct yaml_item *item, void *at)
 {
     struct path here = {path, item->key, 0};
 
-    if (field->list)
+    if (field->shared && decoder->parts)
+        decode_shared(decoder, &here, field, item->value, at);
+    else if (field->list)
         decode_list(decoder, &here, field, item->value, at);
     else
         decode_value(decoder, &here, field, item->value, (char *)at + field->offset);

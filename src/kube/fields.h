@@ -44,6 +44,7 @@ struct field {
     enum field_type type;
     bool required;
     bool list; /* a pointer to elements, and their count in a size_t */
+    bool shared; /* TEXT, MAP or a list: many objects have it alike (kube/parts.h) */
     size_t offset, count_offset;
     const struct shape *shape;
     const char *const *names; /* ENUM: NULL terminated */
@@ -64,6 +65,10 @@ struct decoder {
     struct slice file, object;
     bool strict; /* a field that no table names is an error */
     unsigned complaints, errors;
+    struct parts *parts; /* NULL: nothing is shared */
+    struct kube_part **used; /* of those, what this object has; a reference to each */
+    size_t used_count, used_room;
+    size_t taken; /* bytes that the arena gave, as it counts them */
     unsigned untold; /* complaints that were too many: of errors and of the rest LIMIT_SOURCE_REPORTS are told */
     bool no_memory;
 };
@@ -90,6 +95,11 @@ void decoder_complain(struct decoder *decoder, enum report_severity severity, co
 /* A copy in the object's arena; notes when there is no memory. */
 struct slice decoder_copy(struct decoder *decoder, struct slice text);
 void *decoder_alloc(struct decoder *decoder, size_t count, size_t size);
+
+/* Moves what is in `used` into the object. */
+void decoder_keep_parts(struct decoder *decoder, struct kube_object *object);
+/* Drops it. */
+void decoder_drop_parts(struct decoder *decoder);
 
 /* "the text \"x\"", "the number 8", "a list": for "expected ..., found ...". Returns `out`. */
 enum { FOUND_TEXT_MAX = 96 };

@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "kube/kinds.h"
+#include "kube/parts.h"
 
 #define LINKERD_POLICY "policy.linkerd.io"
 #define GATEWAY_API "gateway.networking.k8s.io"
@@ -82,7 +83,13 @@ bool kube_kind_reads_version(enum kube_kind kind, struct slice version)
 
 struct kube_object *kube_object_new(enum kube_kind kind)
 {
-    struct kube_object *object = calloc(1, kube_kinds[kind].shape->size);
+    return kube_object_new_sized(kind, 0);
+}
+
+struct kube_object *kube_object_new_sized(enum kube_kind kind, size_t size)
+{
+    size_t own = (kube_kinds[kind].shape->size + 15) & ~(size_t)15; /* where an arena begins */
+    struct kube_object *object = calloc(1, own + size);
 
     if (!object)
         return NULL;
@@ -90,6 +97,8 @@ struct kube_object *kube_object_new(enum kube_kind kind)
     object->kind = kind;
     object->created_ns = object->deleted_ns = KUBE_NO_TIME;
     arena_init(&object->arena, LIMIT_OBJECT_ARENA);
+    if (size)
+        arena_lend(&object->arena, (char *)object + own, size);
     return object;
 }
 
@@ -107,6 +116,8 @@ void kube_object_unref(const struct kube_object *object)
 
     if (!shared || !refcount_put(&shared->refs))
         return;
+    for (size_t i = 0; i < shared->part_count; i++)
+        part_unref(shared->parts[i]);
     arena_release(&shared->arena);
     free(shared);
 }

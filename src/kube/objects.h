@@ -5,8 +5,8 @@
  *
  * Each object has one arena, holds everything it points at, is reference
  * counted (any thread) and never changes once it is in a store, but for
- * `origin.line`, which follows edits of its file and belongs to the store's
- * thread. Pointers inside an object live as long as a reference to it is held.
+ * `origin.line`, which follows edits of its file, and `round`, which belong to the
+ * store's thread. Parts of it may be shared with other objects (kube/parts.h). Pointers inside an object live as long as a reference to it is held.
  *
  * Types are named kube_* because the mesh has notions of its own with the same
  * names (a service, a server, a route). Every kind starts with `struct
@@ -28,6 +28,8 @@
 #include "base/ip.h"
 #include "base/refcount.h"
 #include "base/slice.h"
+
+struct kube_part;
 
 enum kube_kind {
     KUBE_NAMESPACE,
@@ -95,16 +97,17 @@ struct kube_object {
     struct slice version;    /* "v1beta3" */
     struct slice namespace_; /* empty where the kind has none */
     struct slice name;
-    struct slice uid;              /* may be empty */
-    struct slice resource_version; /* may be empty */
     struct kube_map labels, annotations;
     int64_t created_ns; /* creationTimestamp since 1970, or KUBE_NO_TIME */
     int64_t deleted_ns; /* deletionTimestamp, or KUBE_NO_TIME */
     struct kube_owner *owners;
     size_t owner_count;
     struct kube_origin origin;
+    uint32_t round;     /* store_mark() */
     bool derived;       /* made by us from other objects (kube/derive.h), not written by anybody */
     uint64_t digest[2]; /* of all that was written; equal digests: nothing changed */
+    struct kube_part **parts; /* shared with others: in the arena, a reference to each */
+    size_t part_count;
     struct arena arena;
 };
 
@@ -117,6 +120,8 @@ void kube_object_unref(const struct kube_object *object); /* NULL is allowed */
  * filled in by its maker from object->arena. NULL without memory.
  */
 struct kube_object *kube_object_new(enum kube_kind kind);
+/* The same with room for the first `size` bytes that are taken from its arena, in one piece of memory. */
+struct kube_object *kube_object_new_sized(enum kube_kind kind, size_t size);
 /*
  * Total order, oldest first: creation time (objects without one come after those that have one). Of the same time,
  * namespace, name and kind decide, as in Kubernetes; without one, the file and the order in it stand in for time.

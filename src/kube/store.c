@@ -11,15 +11,15 @@
 struct record {
     struct map_entry entry;
     struct kube_object *object;
-    struct store_key key;
+    char key[]; /* store_key_object(); most are short, and there are many */
 };
 
 /* The objects under one key, oldest first. `room` is what was reserved for a put that is being prepared. */
 struct bucket {
     struct map_entry entry;
-    const struct kube_object **items;
-    size_t count, size, room;
-    size_t key_len;
+    const struct kube_object **items; /* &one while there is room for no more */
+    const struct kube_object *one;
+    uint32_t count, size, room, key_len;
     char key[];
 };
 
@@ -35,6 +35,7 @@ struct store {
     struct subscriber *next; /* told next of the current event; NULL: nobody */
     struct list events;
     bool telling, synced, synced_told;
+    uint32_t rounds;
 };
 
 /* ---- life ---- */
@@ -66,7 +67,8 @@ static struct bucket *bucket_of(struct map_entry *entry)
 static void drop_bucket(struct store *store, struct bucket *bucket)
 {
     map_remove(&store->buckets, &bucket->entry);
-    free(bucket->items);
+    if (bucket->items != &bucket->one)
+        free(bucket->items);
     free(bucket);
 }
 
@@ -104,7 +106,9 @@ static struct bucket *new_bucket(struct store *store, const struct store_key *ke
 
     if (!bucket)
         return NULL;
-    bucket->key_len = key->len;
+    bucket->key_len = (uint32_t)key->len;
+    bucket->items = &bucket->one;
+    bucket->size = 1;
     memcpy(bucket->key, key->bytes, key->len);
     if (map_add(&store->buckets, &bucket->entry, slice_of(bucket->key, bucket->key_len)) < 0) {
         free(bucket);
@@ -128,16 +132,18 @@ static int reserve(void *context, const struct store_key *key)
     bucket->room++;
     if (bucket->count + bucket->room <= bucket->size)
         return 0;
-    size = bucket->size ? bucket->size * 2 : 1;
+    size = bucket->size + bucket->size / 2 + 1;
     if (size < bucket->count + bucket->room)
         size = bucket->count + bucket->room;
-    items = realloc(bucket->items, size * sizeof(struct kube_object *));
+    items = realloc(bucket->items == &bucket->one ? NULL : bucket->items, size * sizeof(struct kube_object *));
     if (!items) {
         bucket->room--;
         return -ENOMEM;
     }
+    if (bucket->items == &bucket->one)
+        items[0] = bucket->one;
     bucket->items = items;
-    bucket->size = size;
+    bucket->size = (uint32_t)size;
     return 0;
 }
 
@@ -283,12 +289,12 @@ static struct record *find_record(const struct store *store, const struct store_
 
 static struct record *new_record(struct store *store, const struct store_key *key)
 {
-    struct record *record = calloc(1, sizeof(*record));
+    struct record *record = calloc(1, sizeof(*record) + key->len);
 
     if (!record)
         return NULL;
-    record->key = *key;
-    if (map_add(&store->records, &record->entry, slice_of(record->key.bytes, record->key.len)) < 0) {
+    memcpy(record->key, key->bytes, key->len);
+    if (map_add(&store->records, &record->entry, slice_of(record->key, key->len)) < 0) {
         free(record);
         return NULL;
     }
@@ -403,6 +409,20 @@ int store_remove(struct store *store, enum kube_kind kind, struct slice namespac
     free(record);
     queue_event(store, event, old, NULL);
     return 0;
+}
+
+uint32_t store_new_round(struct store *store)
+{
+    return ++store->rounds;
+}
+
+void store_mark(struct store *store, enum kube_kind kind, struct slice namespace_, struct slice name, uint32_t round)
+{
+    struct store_key key = store_key_object(kind, namespace_, name);
+    struct record *record = find_record(store, &key);
+
+    if (record)
+        record->object->round = round;
 }
 
 void store_set_synced(struct store *store)

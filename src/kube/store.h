@@ -45,6 +45,12 @@ void store_free(struct store *store);
 int store_put(struct store *store, struct kube_object *object);
 /* Does nothing when there is none. 0 or -ENOMEM (then it is still there). */
 int store_remove(struct store *store, enum kube_kind kind, struct slice namespace_, struct slice name);
+/*
+ * For sources that read everything anew: a number that no object has; whoever is seen again gets it (nothing happens when there
+ * is no such object), and in the end those of the kind with another `round` are gone.
+ */
+uint32_t store_new_round(struct store *store);
+void store_mark(struct store *store, enum kube_kind kind, struct slice namespace_, struct slice name, uint32_t round);
 /* The first full reading is done: on_synced of every subscriber is called, once. */
 void store_set_synced(struct store *store);
 

@@ -259,6 +259,27 @@ static void objects_outlive_the_store(void **state)
     kube_object_unref(NULL);
 }
 
+static void rounds_tell_who_was_seen_again(void **state)
+{
+    const struct kube_object *a, *b;
+    struct fixture f;
+    uint32_t first, second;
+
+    fixture_init(&f, false);
+    fixture_apply(&f, "a.yaml", SA("a", "") SA("b", ""));
+    a = store_get(f.store, KUBE_SERVICE_ACCOUNT, SLICE_LIT("default"), SLICE_LIT("a"));
+    b = store_get(f.store, KUBE_SERVICE_ACCOUNT, SLICE_LIT("default"), SLICE_LIT("b"));
+    first = store_new_round(f.store);
+    store_mark(f.store, KUBE_SERVICE_ACCOUNT, SLICE_LIT("default"), SLICE_LIT("a"), first);
+    store_mark(f.store, KUBE_SERVICE_ACCOUNT, SLICE_LIT("default"), SLICE_LIT("nobody"), first);
+    assert_int_equal(a->round, first);
+    assert_int_not_equal(b->round, first);
+    second = store_new_round(f.store);
+    assert_int_not_equal(second, first);
+    assert_int_not_equal(a->round, second);
+    fixture_release(&f);
+}
+
 static void kinds_have_names(void **state)
 {
     enum kube_kind kind;
@@ -282,6 +303,7 @@ int main(void)
         cmocka_unit_test(subscribers_hear_of_their_kinds),
         cmocka_unit_test(changes_inside_callbacks_are_told_afterwards),
         cmocka_unit_test(objects_outlive_the_store),
+        cmocka_unit_test(rounds_tell_who_was_seen_again),
         cmocka_unit_test(kinds_have_names),
     };
 

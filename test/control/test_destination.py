@@ -86,6 +86,41 @@ def test_a_broken_file_keeps_the_last_good(control):
     assert control.http("/ready")[0] == 200
 
 
+def node(zone, name="node-1"):
+    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": {"topology.kubernetes.io/zone": zone}}}
+
+
+def locality(stream):
+    return {item.metric_labels["pod"]: item.metric_labels["zone_locality"] for item in stream.next().add.addrs}
+
+
+def test_clients_of_a_node_begin_anew_when_its_zone_changes(control):
+    """Those of other nodes go on, and share what is said with the rest of their zone."""
+    control.write("web.yaml", service(), pod())
+    control.write("nodes.yaml", node("a"), node("a", "node-2"), node("b", "node-3"))
+    control.start()
+    one, two, three = (control.watch_endpoints(WEB, f'{{"ns":"default","nodeName":"node-{number}"}}') for number in (1, 2, 3))
+    assert [locality(stream) for stream in (one, two, three)] == [{"web-0": "local"}, {"web-0": "local"}, {"web-0": "remote"}]
+    control.write("nodes.yaml", node("a"), node("b", "node-2"), node("b", "node-3"))
+    assert two.end() == grpc.StatusCode.OK
+    two = control.watch_endpoints(WEB, '{"ns":"default","nodeName":"node-2"}')
+    assert locality(two) == {"web-0": "remote"} and one.quiet() and three.quiet()
+    control.write("more.yaml", pod("web-1", "10.1.0.2", nodeName="node-3"))
+    assert [locality(stream) for stream in (one, two, three)] == [{"web-1": "remote"}, {"web-1": "local"}, {"web-1": "local"}]
+
+
+def test_traffic_that_stays_on_the_node(control):
+    control.write("pods.yaml", pod(), pod("web-1", "10.1.0.2", nodeName="node-2"))
+    control.write("web.yaml", service(internalTrafficPolicy="Local"))
+    control.start()
+    one, two = (control.watch_endpoints(WEB, f'{{"ns":"default","nodeName":"node-{number}"}}') for number in (1, 2))
+    assert addresses(one.next().add.addrs) == {"10.1.0.1:8080"} and addresses(two.next().add.addrs) == {"10.1.0.2:8080"}
+    control.write("web.yaml", service())  # everywhere from now on: the calls end, and who comes back sees all
+    assert one.end() == grpc.StatusCode.OK and two.end() == grpc.StatusCode.OK
+    one = control.watch_endpoints(WEB, '{"ns":"default","nodeName":"node-1"}')
+    assert addresses(one.next().add.addrs) == {"10.1.0.1:8080", "10.1.0.2:8080"}
+
+
 def test_opaque_ports(control):
     control.write("db.yaml", service("db", "10.99.0.2", ((3306, 3306), (80, 80))), pod("db-0", "10.1.0.9", "db"),
                   pod("db-1", "10.1.0.10", "db", annotations={"config.linkerd.io/opaque-ports": "80,9000-9010"}))

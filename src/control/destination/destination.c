@@ -95,15 +95,33 @@ static void changed(struct destination *destination, const struct kube_object *o
         views_touch(&destination->views, "Namespace %.*s", SLICE_ARGS(object->namespace_));
         break;
     default:
-        views_touch(&destination->views, "Nodes");
         break;
     }
+}
+
+/* Only the zone of a Node is part of anything. */
+static void node_changed(struct destination *destination, const struct kube_object *old, const struct kube_object *new)
+{
+    struct slice before = old ? kube_node(old)->zone : SLICE_NULL, after = new ? kube_node(new)->zone : SLICE_NULL;
+
+    if (slice_eq(before, after))
+        return;
+    destination->surroundings++;
+    views_touch(&destination->views, "Nodes");
+    destination_node_moved(destination, (new ? new : old)->name, before);
 }
 
 static void on_change(struct subscriber *subscriber, const struct kube_object *old, const struct kube_object *new)
 {
     struct destination *destination = CONTAINER_OF(subscriber, struct destination, subscriber);
 
+    enum kube_kind kind = (new ? new : old)->kind;
+
+    if (kind == KUBE_NODE) {
+        node_changed(destination, old, new);
+        return;
+    }
+    destination->surroundings += kind == KUBE_NAMESPACE || kind == KUBE_SERVER;
     if (old)
         changed(destination, old);
     if (new)

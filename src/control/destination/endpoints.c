@@ -2,15 +2,16 @@
 
 #include <errno.h>
 
-/* A set being made: an update whose arena holds everything. */
+/* A set being looked for; everything is in the arena. */
 struct draft {
     const struct controller *controller;
     const struct kube_service *service;
     const struct cluster_host *target;
     const struct client_view *client;
-    struct endpoint_update *update;
-    size_t room;
-    struct map six; /* targets with an IPv6 endpoint; entries and keys are in the update's arena */
+    struct arena *arena;
+    struct endpoint_found *items;
+    size_t count, room;
+    struct map six; /* targets with an IPv6 endpoint */
 };
 
 static const struct kube_service_port *find_port(const struct kube_service *service, uint16_t port)
@@ -53,14 +54,14 @@ static bool has_six(const struct draft *draft, const struct kube_endpoint *endpo
 
     if (!draft->six.count || !endpoint->target.name.len)
         return false;
-    key = target_key(endpoint, &draft->update->snapshot.arena);
+    key = target_key(endpoint, draft->arena);
     return key.ptr && map_find(&draft->six, key);
 }
 
 /* Notes the targets of a slice of IPv6 endpoints. */
 static int note_six(struct draft *draft, const struct kube_endpoint_slice *slice)
 {
-    struct arena *arena = &draft->update->snapshot.arena;
+    struct arena *arena = draft->arena;
 
     for (size_t i = 0; i < slice->endpoint_count; i++) {
         struct map_entry *entry;
@@ -129,36 +130,22 @@ static const struct kube_object *backing_of(const struct draft *draft, const str
 
 static int put(struct draft *draft, const struct kube_endpoint *endpoint, uint16_t port)
 {
-    struct endpoint_update *update = draft->update;
-    const struct controller *controller = draft->controller;
-    struct addr addr = {endpoint->ip, port};
-
-    if (update->added_count == draft->room) {
+    if (draft->count == draft->room) {
         size_t room = draft->room ? draft->room * 2 : 16;
-        struct endpoint_info *more = ARENA_ARRAY(&update->snapshot.arena, struct endpoint_info, room);
+        struct endpoint_found *more = ARENA_ARRAY(draft->arena, struct endpoint_found, room);
 
         if (!more)
             return -ENOMEM;
-        if (update->added_count)
-            memcpy(more, update->added, update->added_count * sizeof(*more));
-        update->added = more;
+        if (draft->count)
+            memcpy(more, draft->items, draft->count * sizeof(*more));
+        draft->items = more;
         draft->room = room;
     }
-    return describe_endpoint(controller, backing_of(draft, endpoint), addr,
-                             endpoint->zone.len ? endpoint->zone : describe_zone_of_node(controller, endpoint->node_name),
-                             draft->client, &update->snapshot.arena, &update->added[update->added_count++]);
-}
-
-static int set_labels(struct draft *draft)
-{
-    struct arena *arena = &draft->update->snapshot.arena;
-    struct label *items = ARENA_ARRAY(arena, struct label, 2);
-
-    if (!items)
-        return -ENOMEM;
-    items[0] = (struct label){SLICE_LIT("namespace"), draft->target->namespace_};
-    items[1] = (struct label){SLICE_LIT("service"), draft->target->service};
-    draft->update->set_labels = (struct labels){items, 2};
+    draft->items[draft->count++] = (struct endpoint_found){
+        .addr = {endpoint->ip, port},
+        .backing = backing_of(draft, endpoint),
+        .zone = endpoint->zone.len ? endpoint->zone : describe_zone_of_node(draft->controller, endpoint->node_name),
+    };
     return 0;
 }
 
@@ -167,7 +154,7 @@ static int fill(struct draft *draft, struct kube_set slices)
 {
     const struct kube_service_port *port = find_port(draft->service, draft->target->port);
     bool ipv6 = draft->controller->options.ipv6, hints;
-    int r = set_labels(draft);
+    int r = 0;
 
     for (size_t i = 0; r == 0 && ipv6 && i < slices.count; i++)
         if (kube_endpoint_slice(slices.items[i])->address_type == KUBE_IPV6)
@@ -184,21 +171,25 @@ static int fill(struct draft *draft, struct kube_set slices)
     return r;
 }
 
-int endpoints_build(const struct controller *controller, const struct kube_service *service, const struct cluster_host *target,
-                    const struct client_view *client, struct endpoint_update **ret_update)
+int endpoints_find(const struct controller *controller, const struct kube_service *service, const struct cluster_host *target,
+                   const struct client_view *client, struct arena *arena, struct endpoint_found **ret_items, size_t *ret_count)
 {
-    struct draft draft = {controller, service, target, client, .update = endpoint_update_new()};
+    struct draft draft = {controller, service, target, client, .arena = arena};
     int r;
 
-    if (!draft.update)
-        return -ENOMEM;
     map_init(&draft.six, 0, 0);
     r = fill(&draft, store_by_name(controller->store, STORE_SLICES_OF_SERVICE, service->meta.namespace_, service->meta.name));
     map_release(&draft.six);
-    if (r < 0) {
-        endpoint_update_unref(draft.update);
+    if (r < 0)
         return r;
-    }
-    *ret_update = draft.update;
+    *ret_items = draft.items;
+    *ret_count = draft.count;
     return 0;
+}
+
+struct labels endpoints_labels(const struct cluster_host *target, struct label room[2])
+{
+    room[0] = (struct label){SLICE_LIT("namespace"), target->namespace_};
+    room[1] = (struct label){SLICE_LIT("service"), target->service};
+    return (struct labels){room, 2};
 }

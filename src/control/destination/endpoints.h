@@ -9,6 +9,18 @@
 #include "control/destination/describe.h"
 #include "mesh/endpoint.h"
 
-/* All of them as one update of kind ENDPOINTS_ADD, perhaps an empty one. 0 or -ENOMEM. */
-int endpoints_build(const struct controller *controller, const struct kube_service *service, const struct cluster_host *target,
-                    const struct client_view *client, struct endpoint_update **ret_update);
+/* An endpoint, not described yet (control/destination/describe.h). */
+struct endpoint_found {
+    struct addr addr;
+    const struct kube_object *backing; /* pod or workload, or NULL */
+    struct slice zone;
+};
+
+/*
+ * All of them, in the order of their slices; an address may be there twice, then the first counts. The list is in the arena,
+ * what it points at is the store's. 0 or -ENOMEM.
+ */
+int endpoints_find(const struct controller *controller, const struct kube_service *service, const struct cluster_host *target,
+                   const struct client_view *client, struct arena *arena, struct endpoint_found **ret_items, size_t *ret_count);
+/* The labels that all of a Service's endpoints share: in `room`, and text of the target. */
+struct labels endpoints_labels(const struct cluster_host *target, struct label room[2]);

@@ -13,20 +13,31 @@ enum { PART = 1000 }; /* endpoints in one message */
 
 /* What was last said of one address. */
 struct member {
-    struct map_entry entry;
-    char text[ADDR_TEXT_MAX];
     struct addr addr;
-    uint64_t digest;  /* of its description */
-    uint64_t round;   /* the remake that saw it last */
+    uint64_t digest; /* of its description */
+    uint64_t basis;  /* of all that the description was made from; 0: not known */
+};
+
+/* By address. */
+struct members {
+    struct member *items;
+    size_t count;
 };
 
 struct endpoints_view {
     struct view view;
-    struct cluster_host target;   /* text in the key */
-    struct client_view client; /* node in the key; the zone is looked up each time */
-    struct map members; /* by address */
-    bool exists;        /* as last told */
-    uint64_t round;
+    struct cluster_host target; /* text in the key */
+    struct client_view client;  /* text in the key; the node only where it matters, see by_node */
+    bool by_node;               /* the Service's traffic stays on the client's node */
+    struct members members;
+    bool exists; /* as last told */
+};
+
+/* An endpoint as it is now. */
+struct candidate {
+    struct endpoint_found found;
+    size_t order;
+    struct member member;
 };
 
 static struct endpoints_view *of(struct view *view)
@@ -34,101 +45,145 @@ static struct endpoints_view *of(struct view *view)
     return CONTAINER_OF(view, struct endpoints_view, view);
 }
 
-static int build(struct endpoints_view *view, const struct kube_service *service, struct endpoint_update **ret_update)
-{
-    struct controller *controller = destination_of(&view->view)->controller;
-
-    view->client.zone = describe_zone_of_node(controller, view->client.node);
-    return endpoints_build(controller, service, &view->target, &view->client, ret_update);
-}
-
 /* --- what was said --- */
 
-static int digest_of(const struct endpoint_info *info, uint64_t *ret_digest)
+static int compare_addr(const struct addr *a, const struct addr *b)
+{
+    int order = a->ip.version - b->ip.version;
+
+    if (!order)
+        order = memcmp(a->ip.bytes, b->ip.bytes, sizeof(a->ip.bytes));
+    return order ? order : a->port - b->port;
+}
+
+static int by_addr(const void *a, const void *b)
+{
+    const struct candidate *x = a, *y = b;
+    int order = compare_addr(&x->found.addr, &y->found.addr);
+
+    return order ? order : x->order < y->order ? -1 : 1;
+}
+
+/* Of everything that describe_endpoint() looks at: the pod, the zone, and by its count all that changes seldom. */
+static uint64_t basis_of(const struct endpoints_view *view, const struct endpoint_found *found)
+{
+    struct {
+        uint64_t backing[2], surroundings;
+        struct addr addr;
+    } basis;
+
+    if (!found->backing || (!found->backing->digest[0] && !found->backing->digest[1]))
+        return 0;
+    memset(&basis, 0, sizeof(basis));
+    memcpy(basis.backing, found->backing->digest, sizeof(basis.backing));
+    basis.surroundings = destination_of(&view->view)->surroundings;
+    basis.addr.ip = found->addr.ip;
+    basis.addr.port = found->addr.port;
+    return siphash13(&basis, sizeof(basis), siphash13(found->zone.ptr, found->zone.len, 1, 2), 3) | 1;
+}
+
+/* All endpoints as they are now, by address, none twice. In the arena. */
+static int find(struct endpoints_view *view, const struct kube_service *service, struct arena *arena, struct candidate **ret_items, size_t *ret_count)
+{
+    struct endpoint_found *found;
+    struct candidate *items;
+    size_t count, kept = 0;
+    int r = endpoints_find(destination_of(&view->view)->controller, service, &view->target, &view->client, arena, &found, &count);
+
+    if (r < 0)
+        return r;
+    items = ARENA_ARRAY(arena, struct candidate, count);
+    if (!items)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++)
+        items[i] = (struct candidate){found[i], i, {.addr = found[i].addr, .basis = basis_of(view, &found[i])}};
+    if (count)
+        qsort(items, count, sizeof(*items), by_addr);
+    for (size_t i = 0; i < count; i++)
+        if (!kept || compare_addr(&items[kept - 1].found.addr, &items[i].found.addr) != 0)
+            items[kept++] = items[i];
+    *ret_items = items;
+    *ret_count = kept;
+    return 0;
+}
+
+static int describe(const struct endpoints_view *view, const struct candidate *candidate, struct arena *arena, struct endpoint_info *ret_info)
+{
+    return describe_endpoint(destination_of(&view->view)->controller, candidate->found.backing, candidate->found.addr, candidate->found.zone,
+                             &view->client, arena, ret_info);
+}
+
+static int digest_of(const struct endpoint_info *info, struct buffer *bytes, uint64_t *ret_digest)
 {
     struct endpoint_update one = {.kind = ENDPOINTS_ADD, .added = (struct endpoint_info *)(uintptr_t)info, .added_count = 1};
-    struct buffer bytes;
     int r;
 
-    buffer_init(&bytes, LIMIT_GRPC_MESSAGE);
-    r = endpoint_update_encode(&one, NULL, &bytes);
+    buffer_clear(bytes);
+    r = endpoint_update_encode(&one, NULL, bytes);
     if (r == 0)
-        *ret_digest = siphash13(bytes.data, bytes.len, 1, 2);
+        *ret_digest = siphash13(bytes->data, bytes->len, 1, 2);
+    return r;
+}
+
+/* What was said last of the addresses from *at on, up to this one; NULL: nothing of this one. */
+static const struct member *said_of(const struct members *members, const struct addr *addr, size_t *at)
+{
+    while (*at < members->count && compare_addr(&members->items[*at].addr, addr) < 0)
+        ++*at;
+    return *at < members->count && compare_addr(&members->items[*at].addr, addr) == 0 ? &members->items[*at] : NULL;
+}
+
+/* What is new or described anew goes into the update, which has room for all. Descriptions of what has not changed are not made. */
+static int compare(const struct endpoints_view *view, struct candidate *now, size_t count, struct arena *arena, struct endpoint_update *changed)
+{
+    struct buffer bytes;
+    size_t at = 0;
+    int r = 0;
+
+    buffer_init(&bytes, LIMIT_GRPC_MESSAGE);
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        const struct member *said = said_of(&view->members, &now[i].found.addr, &at);
+        struct endpoint_info *info = &changed->added[changed->added_count];
+        bool again = mutation("unchanged-endpoints-sent-again");
+
+        if (said && said->basis && said->basis == now[i].member.basis && !again) {
+            now[i].member.digest = said->digest;
+            continue;
+        }
+        r = describe(view, &now[i], arena, info);
+        if (r == 0)
+            r = digest_of(info, &bytes, &now[i].member.digest);
+        if (r == 0 && (!said || said->digest != now[i].member.digest || again))
+            changed->added_count++;
+    }
     buffer_release(&bytes);
     return r;
 }
 
-static struct member *find_member(struct endpoints_view *view, struct addr addr)
+/* Those of which something was said and that are not there any more; `removed` has room for all. */
+static void list_gone(const struct members *members, const struct candidate *now, size_t count, struct endpoint_update *removed)
 {
-    char text[ADDR_TEXT_MAX];
-    struct map_entry *entry = map_find(&view->members, slice_str(addr_format(addr, text)));
+    size_t at = 0;
 
-    return entry ? CONTAINER_OF(entry, struct member, entry) : NULL;
-}
-
-static struct member *add_member(struct endpoints_view *view, struct addr addr)
-{
-    struct member *member = calloc(1, sizeof(*member));
-
-    if (!member)
-        return NULL;
-    member->addr = addr;
-    if (map_add(&view->members, &member->entry, slice_str(addr_format(addr, member->text))) < 0) {
-        free(member);
-        return NULL;
+    for (size_t i = 0; i < members->count; i++) {
+        while (at < count && compare_addr(&now[at].found.addr, &members->items[i].addr) < 0)
+            at++;
+        if (at == count || compare_addr(&now[at].found.addr, &members->items[i].addr) != 0)
+            removed->removed[removed->removed_count++] = members->items[i].addr;
     }
-    return member;
 }
 
-static void drop_member(struct endpoints_view *view, struct member *member)
+/* From now on this was said. 0 or -ENOMEM, and then nothing has changed. */
+static int keep(struct endpoints_view *view, const struct candidate *now, size_t count)
 {
-    map_remove(&view->members, &member->entry);
-    free(member);
-}
+    struct member *items = count ? malloc(count * sizeof(*items)) : NULL;
 
-/* Notes that the address is there: 1 when it is new or described anew, 0 when nothing is new, or -ENOMEM. */
-static int note(struct endpoints_view *view, const struct endpoint_info *info)
-{
-    struct member *member = find_member(view, info->addr);
-    uint64_t digest = 0;
-    int r;
-
-    if (member && member->round == view->round)
-        return 0; /* in two slices: the first counts */
-    r = digest_of(info, &digest);
-    if (r < 0)
-        return r;
-    if (member && member->digest == digest && !mutation("unchanged-endpoints-sent-again")) {
-        member->round = view->round;
-        return 0;
-    }
-    if (!member)
-        member = add_member(view, info->addr);
-    if (!member)
+    if (count && !items)
         return -ENOMEM;
-    member->digest = digest;
-    member->round = view->round;
-    return 1;
-}
-
-/* Brings those that are new to the front of the update. */
-static int note_all(struct endpoints_view *view, struct endpoint_update *now, size_t *ret_changed)
-{
-    size_t changed = 0;
-
-    view->round++;
-    for (size_t i = 0; i < now->added_count; i++) {
-        struct endpoint_info info = now->added[i];
-        int r = note(view, &info);
-
-        if (r < 0)
-            return r;
-        if (!r)
-            continue;
-        now->added[i] = now->added[changed];
-        now->added[changed++] = info;
-    }
-    *ret_changed = changed;
+    for (size_t i = 0; i < count; i++)
+        items[i] = now[i].member;
+    free(view->members.items);
+    view->members = (struct members){items, count};
     return 0;
 }
 
@@ -185,74 +240,77 @@ static void tell_none(struct endpoints_view *view, bool exists)
 {
     struct endpoint_update none = {.kind = ENDPOINTS_NONE, .exists = exists};
 
-    MAP_FOR_EACH (link, &view->members)
-        drop_member(view, CONTAINER_OF(MAP_ENTRY(link), struct member, entry));
+    (void)keep(view, NULL, 0);
     view->exists = exists;
     tell_all(&view->view, &none);
 }
 
-static int tell_removed(struct endpoints_view *view)
-{
-    struct endpoint_update removed = {.kind = ENDPOINTS_REMOVE};
-
-    removed.removed = view->members.count ? calloc(view->members.count, sizeof(struct addr)) : NULL;
-    if (!removed.removed)
-        return view->members.count ? -ENOMEM : 0;
-    MAP_FOR_EACH (link, &view->members) {
-        struct member *member = CONTAINER_OF(MAP_ENTRY(link), struct member, entry);
-
-        if (member->round == view->round)
-            continue;
-        removed.removed[removed.removed_count++] = member->addr;
-        drop_member(view, member);
-    }
-    tell_all(&view->view, &removed);
-    free(removed.removed);
-    return 0;
-}
-
 /* Sends what came or changed, then what went, and nothing when nothing did. */
-static int tell_difference(struct endpoints_view *view, struct endpoint_update *now)
+static int tell_difference(struct endpoints_view *view, struct candidate *now, size_t count, struct arena *arena)
 {
-    struct endpoint_update changed = {.kind = ENDPOINTS_ADD, .set_labels = now->set_labels, .added = now->added};
-    int r = note_all(view, now, &changed.added_count);
+    struct endpoint_update changed = {.kind = ENDPOINTS_ADD}, removed = {.kind = ENDPOINTS_REMOVE};
+    struct label labels[2];
+    int r;
 
+    changed.set_labels = endpoints_labels(&view->target, labels);
+    changed.added = ARENA_ARRAY(arena, struct endpoint_info, count + 1);
+    removed.removed = ARENA_ARRAY(arena, struct addr, view->members.count);
+    if (!changed.added || !removed.removed)
+        return -ENOMEM;
+    r = compare(view, now, count, arena, &changed);
+    if (r < 0)
+        return r;
+    list_gone(&view->members, now, count, &removed);
+    r = keep(view, now, count);
     if (r < 0)
         return r;
     tell_all(&view->view, &changed);
-    return tell_removed(view);
+    tell_all(&view->view, &removed);
+    return 0;
+}
+
+static int remake_from(struct endpoints_view *view, const struct kube_service *service, struct arena *arena)
+{
+    struct candidate *now;
+    size_t count;
+    int r = find(view, service, arena, &now, &count);
+
+    if (r < 0)
+        return r;
+    if (!view->exists && !count)
+        tell_none(view, true);
+    else
+        r = tell_difference(view, now, count, arena);
+    view->exists = true;
+    return r;
 }
 
 static void remake(struct view *base)
 {
     struct endpoints_view *view = of(base);
     const struct kube_service *service = service_of(view);
-    struct endpoint_update *now;
+    struct arena arena;
 
     if (!service) {
         if (view->exists)
             tell_none(view, false);
         return;
     }
-    if (build(view, service, &now) < 0) {
-        view_break(base);
+    if (service->internal_traffic_local != view->by_node) { /* calls belong to other views now: they begin anew */
+        view_end(base, GRPC_OK, SLICE_NULL);
         return;
     }
-    if (!view->exists && !now->added_count)
-        tell_none(view, true);
-    else if (tell_difference(view, now) < 0)
+    arena_init(&arena, SIZE_MAX);
+    if (remake_from(view, service, &arena) < 0)
         view_break(base);
-    view->exists = true;
-    endpoint_update_unref(now);
+    arena_release(&arena);
 }
 
 static void free_view(struct view *base)
 {
     struct endpoints_view *view = of(base);
 
-    MAP_FOR_EACH (link, &view->members)
-        free(CONTAINER_OF(MAP_ENTRY(link), struct member, entry));
-    map_release(&view->members);
+    free(view->members.items);
     view_release(base);
     free(view);
 }
@@ -269,13 +327,19 @@ static void follow(struct endpoints_view *view)
     view_follow(&view->view, "Nodes");
 }
 
-/* Views differ by what is asked for and by where the client is. Labels of names have no dots, so the key tells them apart. */
-static int find_view(struct destination *destination, const struct cluster_host *target, struct slice node, struct endpoints_view **ret_view)
+/*
+ * Views differ by what is asked for and by where the client is: its zone, and its node where the Service's traffic stays on
+ * it. Labels of names have no dots; the length tells the zone from the node.
+ */
+static int find_view(struct destination *destination, const struct cluster_host *target, const struct client_view *client, bool by_node,
+                     struct endpoints_view **ret_view)
 {
+    struct slice node = by_node ? client->node : SLICE_NULL;
     char text[1024];
-    int prefix = snprintf(text, sizeof(text), "endpoints %u ", (unsigned)target->port);
-    int len = snprintf(text, sizeof(text), "endpoints %u %.*s.%.*s.%.*s.%.*s", (unsigned)target->port, SLICE_ARGS(target->namespace_),
-                       SLICE_ARGS(target->service), SLICE_ARGS(target->instance), SLICE_ARGS(node));
+    int prefix = snprintf(text, sizeof(text), "endpoints %u %d %zu ", (unsigned)target->port, by_node, client->zone.len);
+    int len = snprintf(text, sizeof(text), "endpoints %u %d %zu %.*s.%.*s.%.*s.%.*s.%.*s", (unsigned)target->port, by_node, client->zone.len,
+                       SLICE_ARGS(target->namespace_), SLICE_ARGS(target->service), SLICE_ARGS(target->instance), SLICE_ARGS(client->zone),
+                       SLICE_ARGS(node));
     struct endpoints_view *view;
     struct view *found;
     struct slice rest;
@@ -286,7 +350,7 @@ static int find_view(struct destination *destination, const struct cluster_host 
     *ret_view = view = of(found);
     if (r == 0)
         return 0;
-    map_init(&view->members, 0, 0);
+    view->by_node = by_node;
     view->target.port = target->port;
     rest = slice_skip(view->view.key, (size_t)prefix);
     view->target.namespace_ = slice_take(rest, target->namespace_.len);
@@ -294,9 +358,27 @@ static int find_view(struct destination *destination, const struct cluster_host 
     view->target.service = slice_take(rest, target->service.len);
     rest = slice_skip(rest, target->service.len + 1);
     view->target.instance = slice_take(rest, target->instance.len);
-    view->client.node = slice_skip(rest, target->instance.len + 1);
+    rest = slice_skip(rest, target->instance.len + 1);
+    view->client.zone = slice_take(rest, client->zone.len);
+    view->client.node = slice_skip(rest, client->zone.len + 1);
     follow(view);
     return 0;
+}
+
+/* Whose calls they are, for view_end_of(). */
+static uint64_t owner_of(struct slice node)
+{
+    return siphash13(node.ptr, node.len, 4, 5);
+}
+
+void destination_node_moved(struct destination *destination, struct slice node, struct slice old_zone)
+{
+    MAP_FOR_EACH (link, &destination->views.by_key) {
+        struct view *view = CONTAINER_OF(MAP_ENTRY(link), struct view, entry);
+
+        if (view->kind == &endpoints_kind && slice_eq(of(view)->client.zone, old_zone))
+            view_end_of(view, owner_of(node), GRPC_OK);
+    }
 }
 
 /* --- calls --- */
@@ -312,39 +394,59 @@ static int count_bytes(void *sum, struct slice message)
     return 0;
 }
 
-/* The first answer: all that there is, or that there is nothing. */
-static void answer(struct endpoints_view *view, const struct kube_service *service, struct grpc_server_call *call)
+/* All that there is as an update, perhaps an empty one. A new view has said nothing yet: this is what it says. */
+static int describe_all(struct endpoints_view *view, const struct kube_service *service, struct arena *arena, struct endpoint_update *now)
 {
-    struct endpoint_update *now, none = {.kind = ENDPOINTS_NONE, .exists = true};
-    const struct endpoint_update *first;
-    size_t bytes = 0, changed;
-    int r = build(view, service, &now);
+    struct candidate *items;
+    size_t count;
+    int r = find(view, service, arena, &items, &count);
 
-    if (r == 0 && list_empty(&view->view.calls)) { /* a new view has said nothing: this is what it says */
+    if (r < 0)
+        return r;
+    now->added = ARENA_ARRAY(arena, struct endpoint_info, count + 1);
+    if (!now->added)
+        return -ENOMEM;
+    if (list_empty(&view->view.calls)) {
         view->exists = true;
-        r = note_all(view, now, &changed);
-        if (r < 0)
-            endpoint_update_unref(now);
+        r = compare(view, items, count, arena, now);
+        return r < 0 ? r : keep(view, items, count);
     }
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = describe(view, &items[i], arena, &now->added[now->added_count++]);
+    return r;
+}
+
+/* The first answer: all that there is, or that there is nothing. */
+static void answer(struct endpoints_view *view, const struct kube_service *service, struct grpc_server_call *call, struct slice node)
+{
+    struct endpoint_update now = {.kind = ENDPOINTS_ADD}, none = {.kind = ENDPOINTS_NONE, .exists = true};
+    const struct endpoint_update *first;
+    struct label labels[2];
+    struct arena arena;
+    size_t bytes = 0;
+    int r;
+
+    arena_init(&arena, SIZE_MAX);
+    now.set_labels = endpoints_labels(&view->target, labels);
+    r = describe_all(view, service, &arena, &now);
+    first = now.added_count ? &now : &none;
     if (r < 0) {
         grpc_finish(call, GRPC_RESOURCE_EXHAUSTED, SLICE_LIT("no memory"));
         view_leave_unused(&view->view);
-        return;
-    }
-    first = now->added_count ? now : &none;
-    if (encode_parts(first, count_bytes, &bytes) < 0) {
+    } else if (encode_parts(first, count_bytes, &bytes) < 0) {
         grpc_finish(call, GRPC_INTERNAL, SLICE_LIT("the endpoints cannot be encoded"));
         view_leave_unused(&view->view);
-    } else if (view_join(&view->view, call, bytes) == 0) {
+    } else if (view_join_of(&view->view, call, bytes, owner_of(node)) == 0) {
         (void)encode_parts(first, send_to_one, call);
     }
-    endpoint_update_unref(now);
+    arena_release(&arena);
 }
 
 static void answer_service(struct destination *destination, struct grpc_server_call *call, const struct cluster_host *target,
                            struct slice node)
 {
     const struct kube_object *object = store_get(destination->controller->store, KUBE_SERVICE, target->namespace_, target->service);
+    struct client_view client = {.node = node, .zone = describe_zone_of_node(destination->controller, node)};
     struct endpoints_view *view;
     struct errmsg msg;
     int r;
@@ -358,11 +460,11 @@ static void answer_service(struct destination *destination, struct grpc_server_c
         grpc_finish(call, GRPC_INVALID_ARGUMENT, SLICE_LIT("the Service is of type ExternalName"));
         return;
     }
-    r = find_view(destination, target, node, &view);
+    r = find_view(destination, target, &client, kube_service(object)->internal_traffic_local, &view);
     if (r < 0)
         views_refuse(call, r);
     else
-        answer(view, kube_service(object), call);
+        answer(view, kube_service(object), call, node);
 }
 
 void destination_get(struct grpc_server_call *call, void *owner, struct slice message)

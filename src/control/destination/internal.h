@@ -14,6 +14,7 @@ struct destination {
     struct subscriber subscriber;
     bool subscribed;
     struct views views; /* of both methods */
+    uint64_t surroundings; /* counts changes of what descriptions of all endpoints depend on: namespaces, Servers, zones of nodes */
     struct grpc_service service;
     struct grpc_meter *meter;
 };
@@ -25,3 +26,5 @@ static inline struct destination *destination_of(const struct view *view)
 
 void destination_get(struct grpc_server_call *call, void *destination, struct slice message);
 void destination_get_profile(struct grpc_server_call *call, void *destination, struct slice message);
+/* Calls of clients on a node that was in this zone end, as those of the new one see other endpoints. */
+void destination_node_moved(struct destination *destination, struct slice node, struct slice old_zone);
