@@ -78,6 +78,14 @@ static int note_six(struct draft *draft, const struct kube_endpoint_slice *slice
     return 0;
 }
 
+/* What it is cannot be said when its pod or workload is not there, yet or any more: it may be meshed, and plaintext would be wrong. */
+static bool is_unknown(const struct draft *draft, const struct kube_endpoint *endpoint)
+{
+    bool names = slice_eq(endpoint->target.kind, SLICE_LIT("Pod")) || slice_eq(endpoint->target.kind, SLICE_LIT("ExternalWorkload"));
+
+    return names && !describe_backing(draft->controller, draft->service, endpoint);
+}
+
 static bool wanted(const struct draft *draft, const struct kube_endpoint *endpoint)
 {
     if (!endpoint->ip.version || (!kube_endpoint_ready(endpoint) && !draft->service->publish_not_ready))
@@ -87,6 +95,8 @@ static bool wanted(const struct draft *draft, const struct kube_endpoint *endpoi
     if (endpoint->ip.version == 4 && has_six(draft, endpoint))
         return false;
     if (draft->target->instance.len && !slice_eq(endpoint->hostname, draft->target->instance))
+        return false;
+    if (is_unknown(draft, endpoint))
         return false;
     if (draft->service->internal_traffic_local && draft->client->node.len && !slice_eq(endpoint->node_name, draft->client->node))
         return false;
@@ -115,18 +125,6 @@ static bool hints_apply(const struct draft *draft, struct kube_set slices)
     return any;
 }
 
-static const struct kube_object *backing_of(const struct draft *draft, const struct kube_endpoint *endpoint)
-{
-    struct store *store = draft->controller->store;
-    struct slice ns = endpoint->target.namespace_.len ? endpoint->target.namespace_ : draft->service->meta.namespace_;
-
-    if (slice_eq(endpoint->target.kind, SLICE_LIT("Pod")))
-        return store_get(store, KUBE_POD, ns, endpoint->target.name);
-    if (slice_eq(endpoint->target.kind, SLICE_LIT("ExternalWorkload")))
-        return store_get(store, KUBE_EXTERNAL_WORKLOAD, ns, endpoint->target.name);
-    return NULL;
-}
-
 static int put(struct draft *draft, const struct kube_endpoint *endpoint, uint16_t port)
 {
     struct endpoint_update *update = draft->update;
@@ -144,7 +142,7 @@ static int put(struct draft *draft, const struct kube_endpoint *endpoint, uint16
         update->added = more;
         draft->room = room;
     }
-    return describe_endpoint(controller, backing_of(draft, endpoint), addr,
+    return describe_endpoint(controller, describe_backing(controller, draft->service, endpoint), addr,
                              endpoint->zone.len ? endpoint->zone : describe_zone_of_node(controller, endpoint->node_name),
                              draft->client, &update->snapshot.arena, &update->added[update->added_count++]);
 }
