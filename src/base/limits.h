@@ -111,9 +111,9 @@ enum {
     LIMIT_API_CONNECTIONS = 64,          /* to one API server */
     LIMIT_EVENTS = 256,                  /* Kubernetes Events that wait to be written, or are known in order to count equal ones */
     LIMIT_EVENT_MESSAGE = 1024,          /* bytes of the message of one */
-    LIMIT_STATUS_QUEUE = 10000,          /* objects whose status may have to change; beyond it, all are looked at */
-    LIMIT_STATUS_CALLS = 4,              /* of them that are read or written at once */
-    LIMIT_STATUS_RATE = 50,              /* of them begun in a second */
+    LIMIT_WRITER_QUEUE = 10000,          /* objects that may have to be written (status, slices); beyond it, all are looked at */
+    LIMIT_WRITER_CALLS = 4,              /* of them that are read or written at once */
+    LIMIT_WRITER_RATE = 50,              /* of them begun in a second */
     LIMIT_KUBECONFIG = 16 * 1024 * 1024, /* bytes of kubeconfig files, and of what was read of them */
     LIMIT_API_GROUPS = 16,               /* groups to come as (impersonation) */
     LIMIT_API_EXTRAS = 32,               /* values of further attributes to come with (impersonation) */

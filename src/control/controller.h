@@ -51,4 +51,5 @@ struct controller {
     int grpc_families; /* control/grpc_meter.h */
     int view_families; /* control/views.h */
     int webhook_families; /* control/webhook/certificate.h */
+    int writer_families; /* control/writer.h */
 };

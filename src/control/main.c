@@ -10,6 +10,7 @@
 #include "control/admin.h"
 #include "control/cluster.h"
 #include "control/destination/destination.h"
+#include "control/destination/slice_writer.h"
 #include "control/dns/server.h"
 #include "control/grpc_meter.h"
 #include "control/heartbeat/heartbeat.h"
@@ -50,7 +51,8 @@ struct program {
     int status;                    /* of the process */
     struct destination *destination;
     struct policy *policy;
-    struct status_writer *status_writer; /* of policy in a cluster */
+    struct writer *status_writer; /* of policy in a cluster */
+    struct writer *slice_writer;  /* of destination in a cluster */
     struct identity_service *identity;
     struct token_validator *reviewer; /* of identity in a cluster */
     int ttl_family;
@@ -121,7 +123,8 @@ static void on_signal(struct signals *signals, int number)
     if (program->webhook)
         webhook_drain(program->webhook);
     end_calls(program);
-    status_writer_end(program->status_writer);
+    writer_end(program->status_writer);
+    writer_end(program->slice_writer);
     timer_set(loop, &program->grace, loop->now_ns + program->settings.grace_ns);
     timer_set(loop, &program->drained, loop->now_ns + DRAIN_LOOK_NS);
 }
@@ -327,7 +330,9 @@ static int start_components(struct program *program)
     if (r == 0 && (components & COMPONENT_POLICY))
         r = policy_new(&program->controller, &program->policy);
     if (r == 0 && program->policy && program->cluster)
-        r = status_writer_new(&program->controller, cluster_client(program->cluster), &program->status_writer);
+        r = writer_new(&program->controller, cluster_client(program->cluster), &STATUS_JOB, &program->status_writer);
+    if (r == 0 && program->destination && program->cluster)
+        r = writer_new(&program->controller, cluster_client(program->cluster), &SLICE_JOB, &program->slice_writer);
     if (r == 0 && (components & COMPONENT_IDENTITY))
         r = start_identity(program);
     if (r == 0 && (components & COMPONENT_INJECTOR))
@@ -417,6 +422,8 @@ static void measure(void *owner)
 
     if (program->identity)
         identity_service_measure(program->identity);
+    if (program->injector)
+        injector_service_measure(program->injector);
 }
 
 static int open_admin(struct program *program)
@@ -492,7 +499,8 @@ static void stop(struct program *program)
     directory_free(program->directory);
     destination_free(program->destination);
     policy_free(program->policy);
-    status_writer_free(program->status_writer);
+    writer_free(program->status_writer);
+    writer_free(program->slice_writer);
     identity_service_free(program->identity);
     if (program->reviewer)
         program->reviewer->ops->free(program->reviewer);
@@ -514,11 +522,13 @@ static int init_metrics(struct program *program, uint64_t secret)
     controller->grpc_families = grpc_meter_register(&controller->metrics);
     controller->view_families = views_register(&controller->metrics);
     controller->webhook_families = webhook_certificate_register(&controller->metrics);
+    controller->writer_families = writer_register(&controller->metrics);
     program->ttl_family = identity_service_register(&controller->metrics);
     program->injector_family = injector_service_register(&controller->metrics);
     program->validator_family = validate_service_register(&controller->metrics);
     controller->shard = metrics_shard_new(&controller->metrics);
-    return controller->grpc_families < 0 || controller->view_families < 0 || controller->webhook_families < 0 || program->ttl_family < 0 || program->injector_family < 0 ||
+    return controller->grpc_families < 0 || controller->view_families < 0 || controller->webhook_families < 0 ||
+                   controller->writer_families < 0 || program->ttl_family < 0 || program->injector_family < 0 ||
                    program->validator_family < 0 || !controller->shard
                ? -ENOMEM
                : 0;

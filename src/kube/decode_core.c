@@ -178,6 +178,25 @@ static void check_cluster_ips(struct decoder *d, const struct path *path, const 
         decoder_error(d, path, "clusterIPs", node, "\"None\" stands beside an address; write one or the other");
 }
 
+/* Where none are written (a directory), those of its addresses. */
+static void check_ip_families(struct decoder *d, const struct path *path, const struct yaml_node *node, struct kube_service *service)
+{
+    for (size_t i = 0; i < service->ip_family_text_count; i++) {
+        struct slice family = service->ip_family_texts[i];
+
+        service->ipv4 |= slice_eq(family, SLICE_LIT("IPv4"));
+        service->ipv6 |= slice_eq(family, SLICE_LIT("IPv6"));
+        if (!slice_eq(family, SLICE_LIT("IPv4")) && !slice_eq(family, SLICE_LIT("IPv6")))
+            decoder_error(d, path, "ipFamilies", node, "expected IPv4 or IPv6, found \"%.*s\"", SLICE_ARGS(family));
+    }
+    for (size_t i = 0; i < service->cluster_ip_count && !service->ip_family_text_count; i++) {
+        service->ipv4 |= service->cluster_ips[i].version == 4;
+        service->ipv6 |= service->cluster_ips[i].version == 6;
+    }
+    if (service->headless && !service->ip_family_text_count)
+        service->ipv4 = service->ipv6 = true;
+}
+
 static void check_service(struct decoder *d, const struct path *path, const struct yaml_node *node, void *at)
 {
     struct kube_service *service = at;
@@ -190,12 +209,14 @@ static void check_service(struct decoder *d, const struct path *path, const stru
         return;
     }
     check_cluster_ips(d, path, node, service);
+    check_ip_families(d, path, node, service);
 }
 
 static const struct field service_spec_fields[] = {
     FIELD("type", ENUM, kube_service, type, .names = service_type_names),
     FIELD("clusterIP", TEXT, kube_service, cluster_ip_text),
     FIELDS("clusterIPs", TEXT, kube_service, cluster_ip_texts, cluster_ip_text_count),
+    FIELDS("ipFamilies", TEXT, kube_service, ip_family_texts, ip_family_text_count),
     FIELD("externalName", TEXT, kube_service, external_name),
     FIELDS("ports", STRUCT, kube_service, ports, port_count, .shape = &service_port_shape),
     FIELD("selector", MAP, kube_service, selector),
@@ -205,7 +226,7 @@ static const struct field service_spec_fields[] = {
 static const struct shape service_spec_shape =
     SHAPE(kube_service, service_spec_fields, .check = check_service,
           .ignored = "externalIPs sessionAffinity sessionAffinityConfig loadBalancerIP loadBalancerSourceRanges "
-                     "loadBalancerClass externalTrafficPolicy healthCheckNodePort ipFamilies ipFamilyPolicy "
+                     "loadBalancerClass externalTrafficPolicy healthCheckNodePort ipFamilyPolicy "
                      "allocateLoadBalancerNodePorts trafficDistribution topologyKeys");
 static const struct field service_fields[] = {
     INSIDE("spec", service_spec_shape, .required = true),

@@ -153,16 +153,6 @@ static int finish(struct maker *m, int result, struct kube_object **ret_slice)
 
 /* ---- one Pod or ExternalWorkload ---- */
 
-static bool service_has_family(const struct kube_service *service, int family)
-{
-    if (service->headless)
-        return true;
-    for (size_t i = 0; i < service->cluster_ip_count; i++)
-        if (service->cluster_ips[i].version == family)
-            return true;
-    return false;
-}
-
 static struct ip first_of_family(const struct kube_pod_ip *ips, size_t count, int family)
 {
     for (size_t i = 0; i < count; i++)
@@ -183,21 +173,13 @@ static struct ip target_ip(const struct kube_object *target, int family)
                            family);
 }
 
-static uint16_t workload_port(const struct kube_external_workload *workload, struct slice name, int protocol)
-{
-    for (size_t i = 0; i < workload->spec.port_count; i++)
-        if (workload->spec.ports[i].protocol == protocol && slice_eq(workload->spec.ports[i].name, name))
-            return workload->spec.ports[i].port;
-    return 0;
-}
-
 static uint16_t target_port(const struct kube_object *target, const struct kube_service_port *port)
 {
+    if (target->kind == KUBE_EXTERNAL_WORKLOAD)
+        return kube_external_workload_port(kube_external_workload(target), port);
     if (port->target.number)
         return port->target.number;
-    if (target->kind == KUBE_POD)
-        return kube_pod_named_port(kube_pod(target), port->target.name, port->protocol);
-    return workload_port(kube_external_workload(target), port->target.name, port->protocol);
+    return kube_pod_named_port(kube_pod(target), port->target.name, port->protocol);
 }
 
 /* -ENOENT when the Service has ports and the target none of them. */
@@ -235,6 +217,15 @@ static void set_pod(struct maker *m, struct kube_endpoint *endpoint, const struc
         endpoint->hostname = copy(m, pod->spec.hostname);
 }
 
+static void set_workload(struct maker *m, struct kube_endpoint *endpoint, const struct kube_service *service,
+                         const struct kube_external_workload *workload)
+{
+    set_conditions(endpoint, kube_external_workload_is_ready(workload), workload->meta.deleted_ns != KUBE_NO_TIME,
+                   service->publish_not_ready);
+    endpoint->zone = copy(m, kube_external_workload_zone(workload));
+    endpoint->hostname = copy(m, kube_external_workload_hostname(workload, service));
+}
+
 int derived_slice_make(const struct store *store, const struct kube_service *service, const struct kube_object *target,
                        int family, struct kube_object **ret_slice)
 {
@@ -244,7 +235,7 @@ int derived_slice_make(const struct store *store, const struct kube_service *ser
     struct maker m;
     int r;
 
-    if (!ip.version || !service_has_family(service, family))
+    if (!ip.version || !kube_service_has_family(service, family))
         return -ENOENT;
     r = start(&m, service->meta.name, name, target, family);
     if (r < 0)
@@ -260,8 +251,7 @@ int derived_slice_make(const struct store *store, const struct kube_service *ser
     if (target->kind == KUBE_POD)
         set_pod(&m, endpoint, store, service, kube_pod(target));
     else
-        set_conditions(endpoint, kube_external_workload_is_ready(kube_external_workload(target)),
-                       target->deleted_ns != KUBE_NO_TIME, service->publish_not_ready);
+        set_workload(&m, endpoint, service, kube_external_workload(target));
     return finish(&m, 0, ret_slice);
 }
 

@@ -253,6 +253,52 @@ bool kube_external_workload_is_ready(const struct kube_external_workload *worklo
            conditions_say_ready(workload->conditions, workload->condition_count);
 }
 
+bool kube_external_workload_says_ready(const struct kube_external_workload *workload)
+{
+    bool said = false;
+
+    for (size_t i = 0; i < workload->condition_count; i++)
+        said |= slice_eq(workload->conditions[i].type, SLICE_LIT("Ready"));
+    return said && kube_external_workload_is_ready(workload);
+}
+
+uint16_t kube_external_workload_port(const struct kube_external_workload *workload, const struct kube_service_port *port)
+{
+    for (size_t i = 0; i < workload->spec.port_count; i++) {
+        const struct kube_workload_port *each = &workload->spec.ports[i];
+
+        if (each->protocol == port->protocol &&
+            (port->target.number ? each->port == port->target.number : slice_eq(each->name, port->target.name)))
+            return each->port;
+    }
+    return 0;
+}
+
+struct slice kube_external_workload_zone(const struct kube_external_workload *workload)
+{
+    return kube_map_get_lit(&workload->meta.labels, "topology.kubernetes.io/zone");
+}
+
+struct slice kube_external_workload_hostname(const struct kube_external_workload *workload, const struct kube_service *service)
+{
+    struct slice name = workload->meta.name;
+
+    return service->headless && name.len < 64 && slice_find(name, '.') == name.len ? name : SLICE_NULL;
+}
+
+bool kube_slice_is_of_workloads(const struct kube_endpoint_slice *slice)
+{
+    return slice_eq(kube_map_get_lit(&slice->meta.labels, "endpointslice.kubernetes.io/managed-by"), KUBE_SLICE_MANAGER);
+}
+
+struct slice kube_slice_service(const struct kube_endpoint_slice *slice)
+{
+    for (size_t i = 0; i < slice->meta.owner_count; i++)
+        if (!slice->meta.owners[i].group.len && slice_eq(slice->meta.owners[i].kind, SLICE_LIT("Service")))
+            return slice->meta.owners[i].name;
+    return slice->service;
+}
+
 static uint16_t container_port(const struct kube_container *container, struct slice name, int protocol)
 {
     for (size_t i = 0; i < container->port_count; i++)

@@ -204,6 +204,7 @@ struct kube_service {
     struct ip *cluster_ips; /* clusterIPs, else clusterIP; none when headless or ExternalName */
     size_t cluster_ip_count;
     bool headless; /* clusterIP: None */
+    bool ipv4, ipv6; /* families: ipFamilies, else those of its addresses; headless and neither written: both */
     struct slice external_name;
     struct kube_service_port *ports;
     size_t port_count;
@@ -213,7 +214,13 @@ struct kube_service {
     /* As written: use cluster_ips and headless. */
     struct slice cluster_ip_text, *cluster_ip_texts;
     size_t cluster_ip_text_count;
+    struct slice *ip_family_texts;
+    size_t ip_family_text_count;
 };
+static inline bool kube_service_has_family(const struct kube_service *service, int family)
+{
+    return family == 4 ? service->ipv4 : service->ipv6;
+}
 
 struct kube_endpoint_port {
     struct slice name;
@@ -366,6 +373,20 @@ struct kube_external_workload {
 };
 /* As for pods: condition Ready, and ready where there is none. */
 bool kube_external_workload_is_ready(const struct kube_external_workload *workload);
+/* As in a cluster, where somebody says it: the condition Ready is there, and True. */
+bool kube_external_workload_says_ready(const struct kube_external_workload *workload);
+/* Where a port of a Service leads: a number too must be one of the workload's ports. 0: nowhere. */
+uint16_t kube_external_workload_port(const struct kube_external_workload *workload, const struct kube_service_port *port);
+/* Label topology.kubernetes.io/zone; empty: none. */
+struct slice kube_external_workload_zone(const struct kube_external_workload *workload);
+/* Behind a headless Service its name, where that can be one label of a host name; else empty. */
+struct slice kube_external_workload_hostname(const struct kube_external_workload *workload, const struct kube_service *service);
+
+/* Written for ExternalWorkloads by the controller that is named in the label endpointslice.kubernetes.io/managed-by. */
+#define KUBE_SLICE_MANAGER SLICE_LIT("linkerd-external-workloads-controller")
+bool kube_slice_is_of_workloads(const struct kube_endpoint_slice *slice);
+/* Whose it is: the Service that owns it, else the one that its label names; empty: nobody's. */
+struct slice kube_slice_service(const struct kube_endpoint_slice *slice);
 
 /* Of the parts written all must hold; a condition with none of them holds always. */
 struct kube_request_match {

@@ -88,6 +88,7 @@ struct kube_set store_by_ip(const struct store *store, enum store_ip_index index
 
 enum store_name_index {
     STORE_SLICES_OF_SERVICE,        /* namespace, Service: EndpointSlices, given and derived */
+    STORE_SLICES_OF_WORKLOADS,      /* namespace, Service (kube_slice_service(), may be ""): those written for ExternalWorkloads */
     STORE_PODS_ON_NODE,             /* "", Node */
     STORE_PODS_OF_SERVICE_ACCOUNT,  /* namespace, ServiceAccount */
     STORE_ROUTES_OF_SERVICE,        /* namespace, Service that is a parent: routes of every kind, of every namespace */

@@ -176,6 +176,8 @@ static void special_keys(struct emitter *e)
         break;
     case KUBE_ENDPOINT_SLICE:
         emit_name(e, STORE_SLICES_OF_SERVICE, object->namespace_, kube_endpoint_slice(object)->service);
+        if (kube_slice_is_of_workloads(kube_endpoint_slice(object)))
+            emit(e, store_key_name(STORE_SLICES_OF_WORKLOADS, object->namespace_, kube_slice_service(kube_endpoint_slice(object))));
         break;
     case KUBE_POD:
         pod_keys(e, kube_pod(object));

@@ -87,6 +87,36 @@ def test_what_is_told_of_endpoints(control):
     assert found["vm"].tls_identity.server_name.name == "vm.example"
 
 
+def external(name="vm", ip="10.2.0.1", labels=None, annotations=None, **spec):
+    return {"apiVersion": "workload.linkerd.io/v1beta1", "kind": "ExternalWorkload",
+            "metadata": meta(name, labels={"app": "web", **(labels or {})}, annotations=annotations),
+            "spec": {"meshTLS": {"identity": f"{name}.example.identity", "serverName": f"{name}.example"}, "workloadIPs": [{"ip": ip}],
+                     "ports": [{"name": "http", "port": 8080}, {"name": "linkerd-proxy", "port": 5143}], **spec}}
+
+
+def test_external_workloads(control):
+    east = {"topology.kubernetes.io/zone": "east"}
+    headless = service("bare", "None", selector={"app": "web"})
+    away = {**external("away", "10.2.0.2"), "status": {"conditions": [{"type": "Ready", "status": "False"}]}}
+    control.write("web.yaml", service(), headless, external(labels=east, annotations={"config.linkerd.io/opaque-ports": "8080"}), away,
+                  external("elsewhere", "10.2.0.3", ports=[{"name": "http", "port": 9090}]),
+                  {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1", "labels": east}}, pod())
+    control.start()
+    stream = control.watch_endpoints(f"{WEB}:80", '{"ns":"default","nodeName":"node-1"}')
+    found = {item.metric_labels.get("external_workload", "pod"): item for item in stream.next().add.addrs}
+    assert set(found) == {"pod", "vm"}, "neither what is not ready nor what does not list the port"
+    vm = found["vm"]
+    assert vm.tls_identity.dns_like_identity.name == "vm.example.identity" and vm.tls_identity.server_name.name == "vm.example"
+    assert vm.metric_labels["zone"] == "east" and vm.metric_labels["zone_locality"] == "local"
+    assert vm.protocol_hint.HasField("opaque") and vm.protocol_hint.opaque_transport.inbound_port == 5143
+    # One of a headless Service by its name, and by its address.
+    for profile_ in (control.watch_profile("vm.bare.default.svc.cluster.local:8080").next(), control.watch_profile("10.2.0.1:8080").next()):
+        assert profile_.opaque_protocol and profile_.endpoint.tls_identity.server_name.name == "vm.example"
+        assert profile_.endpoint.metric_labels["external_workload"] == "vm" and profile_.endpoint.metric_labels["zone"] == "east"
+    control.write("web.yaml", service(), headless, external("other", "10.2.0.9"), pod())
+    assert addresses(stream.next().add.addrs) >= {"10.2.0.9:8080"}
+
+
 def test_transport_header_for_all(control):
     control.write("web.yaml", service(), pod())
     control.start("--outbound-transport-mode=transport-header")

@@ -19,6 +19,18 @@ bool describe_is_opaque(const struct controller *controller, const struct kube_o
     return server ? server->proxy_protocol == KUBE_PROXY_OPAQUE : ports_workload_is_opaque(controller, backing, port);
 }
 
+const struct kube_object *describe_backing(const struct controller *controller, const struct kube_service *service,
+                                           const struct kube_endpoint *endpoint)
+{
+    struct slice ns = endpoint->target.namespace_.len ? endpoint->target.namespace_ : service->meta.namespace_;
+
+    if (slice_eq(endpoint->target.kind, SLICE_LIT("Pod")))
+        return store_get(controller->store, KUBE_POD, ns, endpoint->target.name);
+    if (slice_eq(endpoint->target.kind, SLICE_LIT("ExternalWorkload")))
+        return store_get(controller->store, KUBE_EXTERNAL_WORKLOAD, ns, endpoint->target.name);
+    return NULL;
+}
+
 struct slice describe_zone_of_node(const struct controller *controller, struct slice node)
 {
     const struct kube_object *object = node.len ? store_get(controller->store, KUBE_NODE, SLICE_LIT(""), node) : NULL;

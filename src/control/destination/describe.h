@@ -27,4 +27,7 @@ int describe_endpoint(const struct controller *controller, const struct kube_obj
  * address of nothing known (NULL): the default.
  */
 bool describe_is_opaque(const struct controller *controller, const struct kube_object *backing, uint16_t port);
+/* The pod or workload that an endpoint of the Service's slices names; NULL: none that is known. */
+const struct kube_object *describe_backing(const struct controller *controller, const struct kube_service *service,
+                                           const struct kube_endpoint *endpoint);
 struct slice describe_zone_of_node(const struct controller *controller, struct slice node);

@@ -79,6 +79,14 @@ static int note_six(struct draft *draft, const struct kube_endpoint_slice *slice
     return 0;
 }
 
+/* What it is cannot be said when its pod or workload is not there, yet or any more: it may be meshed, and plaintext would be wrong. */
+static bool is_unknown(const struct draft *draft, const struct kube_endpoint *endpoint)
+{
+    bool names = slice_eq(endpoint->target.kind, SLICE_LIT("Pod")) || slice_eq(endpoint->target.kind, SLICE_LIT("ExternalWorkload"));
+
+    return names && !describe_backing(draft->controller, draft->service, endpoint);
+}
+
 static bool wanted(const struct draft *draft, const struct kube_endpoint *endpoint)
 {
     if (!endpoint->ip.version || (!kube_endpoint_ready(endpoint) && !draft->service->publish_not_ready))
@@ -88,6 +96,8 @@ static bool wanted(const struct draft *draft, const struct kube_endpoint *endpoi
     if (endpoint->ip.version == 4 && has_six(draft, endpoint))
         return false;
     if (draft->target->instance.len && !slice_eq(endpoint->hostname, draft->target->instance))
+        return false;
+    if (is_unknown(draft, endpoint))
         return false;
     if (draft->service->internal_traffic_local && draft->client->node.len && !slice_eq(endpoint->node_name, draft->client->node))
         return false;
@@ -116,18 +126,6 @@ static bool hints_apply(const struct draft *draft, struct kube_set slices)
     return any;
 }
 
-static const struct kube_object *backing_of(const struct draft *draft, const struct kube_endpoint *endpoint)
-{
-    struct store *store = draft->controller->store;
-    struct slice ns = endpoint->target.namespace_.len ? endpoint->target.namespace_ : draft->service->meta.namespace_;
-
-    if (slice_eq(endpoint->target.kind, SLICE_LIT("Pod")))
-        return store_get(store, KUBE_POD, ns, endpoint->target.name);
-    if (slice_eq(endpoint->target.kind, SLICE_LIT("ExternalWorkload")))
-        return store_get(store, KUBE_EXTERNAL_WORKLOAD, ns, endpoint->target.name);
-    return NULL;
-}
-
 static int put(struct draft *draft, const struct kube_endpoint *endpoint, uint16_t port)
 {
     if (draft->count == draft->room) {
@@ -143,7 +141,7 @@ static int put(struct draft *draft, const struct kube_endpoint *endpoint, uint16
     }
     draft->items[draft->count++] = (struct endpoint_found){
         .addr = {endpoint->ip, port},
-        .backing = backing_of(draft, endpoint),
+        .backing = describe_backing(draft->controller, draft->service, endpoint),
         .zone = endpoint->zone.len ? endpoint->zone : describe_zone_of_node(draft->controller, endpoint->node_name),
     };
     return 0;

@@ -200,11 +200,18 @@ static int service_profile(const struct profile_question *question, const struct
 
 /* --- profiles of endpoints --- */
 
+static struct slice zone_of(const struct controller *controller, const struct kube_object *backing)
+{
+    if (!backing)
+        return SLICE_NULL;
+    return backing->kind == KUBE_POD ? describe_zone_of_node(controller, kube_pod(backing)->spec.node_name)
+                                     : kube_external_workload_zone(kube_external_workload(backing));
+}
+
 static int endpoint_profile(const struct profile_question *question, const struct kube_object *backing, struct addr addr,
                             struct profile *profile)
 {
     const struct controller *controller = question->controller;
-    struct slice node = backing && backing->kind == KUBE_POD ? kube_pod(backing)->spec.node_name : SLICE_NULL;
 
     profile->endpoint = ARENA_NEW(&profile->snapshot.arena, struct endpoint_info);
     if (!profile->endpoint)
@@ -212,7 +219,7 @@ static int endpoint_profile(const struct profile_question *question, const struc
     profile->opaque_protocol = describe_is_opaque(controller, backing, addr.port);
     profile->has_retry_budget = true;
     profile->retry_budget = DEFAULT_BUDGET;
-    return describe_endpoint(controller, backing, addr, describe_zone_of_node(controller, node), NULL, &profile->snapshot.arena,
+    return describe_endpoint(controller, backing, addr, zone_of(controller, backing), NULL, &profile->snapshot.arena,
                              profile->endpoint);
 }
 
@@ -286,7 +293,7 @@ static int instance_profile(const struct profile_question *question, const struc
             const struct kube_endpoint *endpoint = &slice->endpoints[j];
 
             if (endpoint->ip.version && slice_eq(endpoint->hostname, question->target.instance))
-                return endpoint_profile(question, store_get(store, KUBE_POD, service->meta.namespace_, endpoint->target.name),
+                return endpoint_profile(question, describe_backing(question->controller, service, endpoint),
                                         (struct addr){endpoint->ip, question->target.port}, profile);
         }
     }

@@ -171,6 +171,11 @@ int identity_events_new(struct api_client *client, const struct identity_events_
     return 0;
 }
 
+struct event_sink_counts identity_events_counts(const struct identity_events *events)
+{
+    return event_sink_counts(events->sink);
+}
+
 void identity_events_free(struct identity_events *events)
 {
     if (!events)

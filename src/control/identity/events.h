@@ -26,6 +26,7 @@ struct identity_events_options {
 int identity_events_new(struct api_client *client, const struct identity_events_options *options, struct identity_events **ret_events);
 /* NULL is allowed. */
 void identity_events_free(struct identity_events *events);
+struct event_sink_counts identity_events_counts(const struct identity_events *events);
 /* As identity_options.on_event() has it. */
 void identity_events_tell(struct identity_events *events, enum identity_event event, const struct token_subject *subject, const char *text);
 

@@ -13,6 +13,7 @@
 #include "control/identity/identity.h"
 #include "control/identity/token_file.h"
 #include "control/views.h"
+#include "control/writer_meter.h"
 
 static const int64_t LOOK_NS = 1 * NS_PER_S;
 
@@ -38,6 +39,7 @@ struct identity_service {
     struct x509_bundle anchors; /* given ones */
     struct identity *identity;
     struct identity_events *events; /* NULL: there is no cluster */
+    struct event_meter event_meter;
     struct grpc_service certify, bundle;
     struct grpc_meter *certify_meter, *bundle_meter;
     struct views views; /* one, of the bundle */
@@ -441,6 +443,8 @@ void identity_service_measure(struct identity_service *service)
     int64_t end = identity_issuer_not_after(service->identity);
 
     metric_set(service->metrics[ISSUER_TTL], end ? end - wall(service) : 0);
+    if (service->events)
+        event_meter_count(&service->event_meter, service->controller, "identity", identity_events_counts(service->events));
 }
 
 void identity_service_end_calls(struct identity_service *service)
@@ -456,6 +460,7 @@ void identity_service_free(struct identity_service *service)
     views_release(&service->views);
     identity_free(service->identity);
     identity_events_free(service->events);
+    event_meter_release(&service->event_meter);
     token_file_free(service->tokens);
     x509_bundle_release(&service->anchors);
     grpc_meter_free(service->certify_meter);

@@ -255,6 +255,11 @@ int injector_events_new(struct controller *controller, struct api_client *client
     return 0;
 }
 
+struct event_sink_counts injector_events_counts(const struct injector_events *events)
+{
+    return event_sink_counts(events->sink);
+}
+
 void injector_events_free(struct injector_events *events)
 {
     if (!events)

@@ -16,7 +16,7 @@
 
 #include "control/controller.h"
 #include "control/injector/review.h"
-#include "kube/api_client.h"
+#include "kube/event_sink.h"
 
 struct injector_events;
 
@@ -24,5 +24,6 @@ struct injector_events;
 int injector_events_new(struct controller *controller, struct api_client *client, struct injector_events **ret_events);
 /* NULL is allowed. */
 void injector_events_free(struct injector_events *events);
+struct event_sink_counts injector_events_counts(const struct injector_events *events);
 /* `events` may be NULL: nobody is told. */
 void injector_events_tell(struct injector_events *events, const struct review *review, const struct review_outcome *outcome);

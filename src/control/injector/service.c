@@ -9,6 +9,7 @@
 #include "control/injector/namespaces.h"
 #include "control/injector/review.h"
 #include "control/watched_files.h"
+#include "control/writer_meter.h"
 #include "kube/file.h"
 #include "net/x509.h"
 #include "template/from_yaml.h"
@@ -19,6 +20,7 @@ struct injector_service {
     struct webhook_hook hook;
     struct namespaces *namespaces;
     struct injector_events *events; /* NULL without an API server */
+    struct event_meter event_meter;
     struct template_set *templates;
     struct watched_files files;
     struct injector *injector; /* NULL: no usable values yet */
@@ -236,10 +238,17 @@ void injector_service_free(struct injector_service *service)
         return;
     watched_files_stop(&service->files);
     injector_events_free(service->events);
+    event_meter_release(&service->event_meter);
     namespaces_free(service->namespaces);
     injector_free(service->injector);
     template_set_free(service->templates);
     free(service);
+}
+
+void injector_service_measure(struct injector_service *service)
+{
+    if (service->events)
+        event_meter_count(&service->event_meter, service->controller, "proxy-injector", injector_events_counts(service->events));
 }
 
 const struct webhook_hook *injector_service_hook(const struct injector_service *service)

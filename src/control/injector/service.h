@@ -26,6 +26,8 @@ int injector_service_new(struct controller *controller, struct api_client *clien
                          struct errmsg *msg, struct injector_service **ret_service);
 /* When its webhook is gone. NULL is allowed. */
 void injector_service_free(struct injector_service *service);
+/* Before a scrape. */
+void injector_service_measure(struct injector_service *service);
 const struct webhook_hook *injector_service_hook(const struct injector_service *service);
 /* It has values by which it can answer. */
 bool injector_service_is_ready(const struct injector_service *service);
