@@ -46,7 +46,10 @@ static const struct field owner_fields[] = {
 static const struct shape owner_shape =
     SHAPE(kube_owner, owner_fields, .ignored = "blockOwnerDeletion", .check = check_owner);
 
+enum { FIELDS_TO_WRITE = 2 }; /* the first: wanted of objects that something is written to, or made for */
 static const struct field metadata_fields[] = {
+    FIELD("uid", TEXT, kube_object, uid),
+    FIELD("resourceVersion", TEXT, kube_object, resource_version),
     FIELD("name", TEXT, kube_object, name, .required = true),
     FIELD("namespace", TEXT, kube_object, namespace_, .shared = true),
     FIELD("labels", MAP, kube_object, labels, .shared = true),
@@ -57,7 +60,14 @@ static const struct field metadata_fields[] = {
 };
 static const struct shape metadata_shape = SHAPE(
     kube_object, metadata_fields,
-    .ignored = "uid resourceVersion generateName selfLink generation managedFields finalizers deletionGracePeriodSeconds clusterName");
+    .ignored = "generateName selfLink generation managedFields finalizers deletionGracePeriodSeconds clusterName");
+/* There may be very many Pods, and nothing is written to them. */
+static const struct shape pod_metadata_shape = {
+    .size = sizeof(struct kube_object),
+    .fields = metadata_fields + FIELDS_TO_WRITE,
+    .field_count = sizeof(metadata_fields) / sizeof(metadata_fields[0]) - FIELDS_TO_WRITE,
+    .ignored = "uid resourceVersion generateName selfLink generation managedFields finalizers deletionGracePeriodSeconds clusterName",
+};
 
 /* A DNS subdomain, RFC 1123, as Kubernetes wants object names; `max` 63 and no dots for namespaces. */
 static bool is_name(struct slice name, size_t max, bool dots)
@@ -132,7 +142,7 @@ static void decode_metadata(struct decoder *d, const struct yaml_node *root, con
 {
     static const struct path path = {NULL, {"metadata", 8}, 0};
 
-    fields_decode(d, &path, &metadata_shape, yaml_get_lit(root, "metadata"), object);
+    fields_decode(d, &path, head->kind == KUBE_POD ? &pod_metadata_shape : &metadata_shape, yaml_get_lit(root, "metadata"), object);
     if (object->namespace_.len && !kube_kind_is_namespaced(head->kind))
         decoder_complain(d, REPORT_WARNING, &path, "namespace", root->line, root->column,
                          "ignored; a %.*s belongs to no namespace", SLICE_ARGS(head->kind_name));

@@ -155,7 +155,7 @@ static int set_up(void **state)
     authority_init(&world.authority, "root.test");
     make_context();
     world.bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    options.is_tls = *state;
+    options.security = *state ? HTTP_LISTENER_TLS : HTTP_LISTENER_PLAIN;
     assert_int_equal(http_listener_on(&world.loop, world.bell, &options, &world.listener), 0);
     return 0;
 }
