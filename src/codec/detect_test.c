@@ -146,7 +146,7 @@ static void servers(void **state)
     static const struct {
         struct slice bytes;
         enum detected is;
-    } cases[] = {
+    } servers_cases[] = {
         {{"", 0}, DETECT_MORE},
         {{"\0\0\0\4\0\0\0\0\0", 9}, DETECT_HTTP2},
         {{"\0\0\22\4\0\0\0\0\0\0\3\0\0", 13}, DETECT_HTTP2},
@@ -159,8 +159,8 @@ static void servers(void **state)
         {{"220 mail", 8}, DETECT_OPAQUE},
     };
 
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-        assert_int_equal(detect_server(cases[i].bytes), cases[i].is);
+    for (size_t i = 0; i < sizeof(servers_cases) / sizeof(servers_cases[0]); i++)
+        assert_int_equal(detect_server(servers_cases[i].bytes), servers_cases[i].is);
 }
 
 int main(void)

@@ -152,7 +152,8 @@ static void identify(struct api_reflector *reflector, const struct yaml_node *ob
 
 static void take(struct api_reflector *reflector, const struct yaml_node *object)
 {
-    const struct decode_options options = {.reporter = &reflector->filter, .parts = &reflector->parts};
+    const struct decode_options options = {
+        .reporter = &reflector->filter, .parts = &reflector->parts, .read_only = reflector->options.read_only};
 
     identify(reflector, object);
     if (!is_known_broken(reflector, object))

@@ -42,6 +42,7 @@ struct api_reflector_options {
     struct slice version;  /* "v1beta3"; one that kube/kinds.h lists */
     struct slice resource; /* "servers" */
     struct api_selection selection;
+    bool read_only;        /* nothing is written to them (kube/decode.h) */
     void (*on_synced)(void *owner);
     void *owner;
 };

@@ -111,6 +111,7 @@ static int reflect(struct api_source *source, enum kube_kind kind, struct slice 
         .version = version,
         .resource = slice_str(resource),
         .selection.fields = slice_str(fields ? fields : ""),
+        .read_only = kind == KUBE_POD, /* of which there may be very many */
         .on_synced = on_synced,
         .owner = source,
     };

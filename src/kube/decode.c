@@ -61,8 +61,7 @@ static const struct field metadata_fields[] = {
 static const struct shape metadata_shape = SHAPE(
     kube_object, metadata_fields,
     .ignored = "generateName selfLink generation managedFields finalizers deletionGracePeriodSeconds clusterName");
-/* There may be very many Pods, and nothing is written to them. */
-static const struct shape pod_metadata_shape = {
+static const struct shape read_metadata_shape = {
     .size = sizeof(struct kube_object),
     .fields = metadata_fields + FIELDS_TO_WRITE,
     .field_count = sizeof(metadata_fields) / sizeof(metadata_fields[0]) - FIELDS_TO_WRITE,
@@ -142,7 +141,7 @@ static void decode_metadata(struct decoder *d, const struct yaml_node *root, con
 {
     static const struct path path = {NULL, {"metadata", 8}, 0};
 
-    fields_decode(d, &path, head->kind == KUBE_POD ? &pod_metadata_shape : &metadata_shape, yaml_get_lit(root, "metadata"), object);
+    fields_decode(d, &path, d->read_only ? &read_metadata_shape : &metadata_shape, yaml_get_lit(root, "metadata"), object);
     if (object->namespace_.len && !kube_kind_is_namespaced(head->kind))
         decoder_complain(d, REPORT_WARNING, &path, "namespace", root->line, root->column,
                          "ignored; a %.*s belongs to no namespace", SLICE_ARGS(head->kind_name));
@@ -241,7 +240,7 @@ static void complain_of_more(struct decoder *d, const struct yaml_node *root)
 static struct kube_object *decode_compact(const struct decoder *first, const struct yaml_node *root, const struct head *head)
 {
     struct kube_object *object = kube_object_new_sized(head->kind, first->taken);
-    struct decoder d = {.file = first->file, .object = first->object, .parts = first->parts};
+    struct decoder d = {.file = first->file, .object = first->object, .parts = first->parts, .read_only = first->read_only};
 
     if (!object)
         return NULL;
@@ -258,7 +257,8 @@ static void decode_one(struct walk *walk, const struct yaml_node *root, struct h
 {
     struct kube_object *object = kube_object_new(head->kind);
     char name[400];
-    struct decoder d = {.reporter = walk->options->reporter, .file = walk->options->file, .parts = walk->options->parts};
+    struct decoder d = {.reporter = walk->options->reporter, .file = walk->options->file, .parts = walk->options->parts,
+                        .read_only = walk->options->read_only};
     bool good;
 
     if (!object) {

@@ -42,6 +42,7 @@ struct decode_options {
     bool need_addresses;
     /* What many objects have alike is shared by way of this (kube/parts.h), and objects take no more memory than they need. NULL: no. */
     struct parts *parts;
+    bool read_only; /* nothing is written to these objects: they keep neither uid nor resourceVersion, which differ in all of them */
     bool strict; /* fields that nobody knows, outside of metadata, are errors */
 };
 

@@ -110,6 +110,8 @@ static void metadata(void **state)
     assert_slice(object->version, "v1");
     assert_slice(object->namespace_, "default");
     assert_slice(object->name, "web");
+    assert_slice(object->uid, "u-1");
+    assert_slice(object->resource_version, "7");
     assert_slice(kube_map_get_lit(&object->labels, "a"), "one");
     assert_slice(kube_map_get_lit(&object->labels, "b"), "two");
     assert_null(kube_map_get_lit(&object->labels, "c").ptr);
@@ -837,7 +839,7 @@ static void test_items(void **state)
 }
 
 #define ALIKE(name, app, mount, ip)                                                                                   \
-    "{metadata: {name: " name ", namespace: b, labels: {app: " app "}}, spec: {nodeName: m1, containers: [{name: app, "  \
+    "{metadata: {name: " name ", namespace: b, uid: u-" name ", resourceVersion: '7', labels: {app: " app "}}, spec: {nodeName: m1, containers: [{name: app, "  \
     "ports: [{name: http, containerPort: 80}], volumeMounts: [{name: " mount "}]}]}, status: {podIP: " ip "}}"
 
 /* What is written alike is there once, whatever else is written beside it; what differs, and nobody reads, does not count. */
@@ -847,7 +849,7 @@ static void alike_parts_are_shared(void **state)
                                         ALIKE("c-0", "c", "x-3", "10.0.0.3")};
     struct result result = {.sink.decoded = on_decoded, .reporter.report = on_report};
     struct parts parts;
-    struct decode_options options = {.reporter = &result.reporter, .parts = &parts};
+    struct decode_options options = {.reporter = &result.reporter, .parts = &parts, .read_only = true};
     const struct kube_pod *a, *b, *c;
     struct arena arena;
 
@@ -867,6 +869,7 @@ static void alike_parts_are_shared(void **state)
     a = kube_pod(result.objects[0]);
     b = kube_pod(result.objects[1]);
     c = kube_pod(result.objects[2]);
+    assert_int_equal(a->meta.uid.len + a->meta.resource_version.len, 0);
     assert_null(a->meta.arena.blocks); /* just as much memory as it takes */
     assert_ptr_equal(a->spec.containers, b->spec.containers);
     assert_ptr_equal(a->spec.containers, c->spec.containers);

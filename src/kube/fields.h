@@ -66,6 +66,7 @@ struct decoder {
     bool strict; /* a field that no table names is an error */
     unsigned complaints, errors;
     struct parts *parts; /* NULL: nothing is shared */
+    bool read_only;      /* kube/decode.h */
     struct kube_part **used; /* of those, what this object has; a reference to each */
     size_t used_count, used_room;
     size_t taken; /* bytes that the arena gave, as it counts them */

@@ -97,7 +97,7 @@ struct kube_object {
     struct slice version;    /* "v1beta3" */
     struct slice namespace_; /* empty where the kind has none */
     struct slice name;
-    struct slice uid, resource_version; /* may be empty, and are of Pods */
+    struct slice uid, resource_version; /* may be empty, and are of what was read only to be read (kube/decode.h) */
     struct kube_map labels, annotations;
     int64_t created_ns; /* creationTimestamp since 1970, or KUBE_NO_TIME */
     int64_t deleted_ns; /* deletionTimestamp, or KUBE_NO_TIME */

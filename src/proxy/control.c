@@ -87,7 +87,10 @@ static void tell_uncertified(const struct control *control, struct buffer *why)
         buffer_printf(why, "; it was asked %u times, and the log says what came of it", control->certifier.failures);
 }
 
-/* Certified, and the policies of the ports known from the start have been heard: nobody is refused for want of them. */
+/*
+ * Certified, and the policies of the ports known from the start have been heard: nobody is refused for want of them. A policy
+ * service beside us, in the same pod, may be started only when we are ready, so it is not waited for.
+ */
 static bool is_ready(void *owner, struct buffer *why)
 {
     struct control *control = owner;
@@ -102,7 +105,7 @@ static bool is_ready(void *owner, struct buffer *why)
         tell_uncertified(control, why);
         return false;
     }
-    port = streams_unknown_port(&control->streams);
+    port = policy->identity.len ? streams_unknown_port(&control->streams) : SLICE_NULL;
     if (!port.len || mutation("ready-before-policy"))
         return true;
     buffer_printf(why, "the policy service at %.*s, port %u, has not said who may reach port %.*s yet",

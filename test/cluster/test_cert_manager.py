@@ -46,6 +46,10 @@ def there(mesh, kind, namespace, name):
     return mesh.kubectl("get", kind, "-n", namespace, name, "--ignore-not-found", "-o", "name")
 
 
+def authority(mesh, name, kind):
+    return mesh.kubectl("get", kind, f"linkerd-{name}-webhook-config", "-o", "jsonpath={.webhooks[0].clientConfig.caBundle}")
+
+
 @pytest.fixture(scope="module")
 def mesh(binaries, tmp_path_factory):
     folder = tmp_path_factory.mktemp("certificates")
@@ -72,6 +76,8 @@ def mesh(binaries, tmp_path_factory):
         mesh.operator.type(*COPY)
         cluster.until(lambda: there(mesh, "configmap", "linkerd", "linkerd-identity-trust-roots"), "the ConfigMap of the Bundle")
         mesh.install("-f", folder / "values.yaml", f"--identity-issuance-lifetime={LIFETIME}s")
+        for name, kind in WEBHOOKS.items():
+            cluster.until(lambda: authority(mesh, name, kind), f"the caBundle of {name}")
         mesh.open_shop()
         yield mesh
 
@@ -122,9 +128,7 @@ def test_installed(mesh):
     assert not wrong
     issuer = secret(mesh, "linkerd", "linkerd-identity-issuer")
     assert issuers_of_proxies(mesh) == {issuer.serial_number} and bundle(mesh) == {secret(mesh, "cert-manager", "linkerd-trust-anchor").serial_number}
-    for name, kind in WEBHOOKS.items():
-        config = json.loads(mesh.kubectl("get", kind, f"linkerd-{name}-webhook-config", "-o", "json"))
-        assert all(one["clientConfig"]["caBundle"] for one in config["webhooks"])
+    assert all(authority(mesh, name, kind) for name, kind in WEBHOOKS.items())
 
 
 def test_the_issuer_is_renewed(mesh, load):

@@ -105,12 +105,15 @@ def await_check(mesh):
     def is_over():
         nonlocal last
         last = checked(mesh)
-        wrong.update({row: last[row] for row in RUNNING if last.get(row) != "success"})
+        wrong.update({row: last.get(row, "not looked at") for row in RUNNING if last.get(row) != "success"})
         return all(last.get(row) == "success" for row in RUNNING)
 
     last, wrong = None, {}
     look_at_volumes(mesh)
-    mesh.cluster.until(is_over, lambda: str(last))
+    try:
+        mesh.cluster.until(is_over, "the check of the proxies that run")
+    except TimeoutError:
+        pytest.fail(str({row: result for row, result in last.items() if result != "success"}))
     return wrong
 
 
@@ -237,7 +240,7 @@ def events(mesh, reason):
 
 
 def await_event(mesh, reason, word):
-    mesh.cluster.until(lambda: [one for one in events(mesh, reason) if word in one], lambda: f"{reason} {word}: {events(mesh, reason)}")
+    mesh.cluster.until(lambda: [one for one in events(mesh, reason) if word in one], f"the event {reason} {word}")
 
 
 def await_issuer(mesh, pair):

@@ -172,6 +172,14 @@ def test_is_ready_when_policies_are_known(pair):
     pair.web.wait_ready()
 
 
+def test_a_policy_service_beside_it_is_not_waited_for(pair):
+    """The control plane's own pod: where its containers begin when the proxy is ready, nothing would ever begin."""
+    pair.control.start([pair.web.host])
+    env = pair.control.env("web", LINKERD2_PROXY_INBOUND_PORTS="8080", LINKERD2_PROXY_POLICY_SVC_ADDR="localhost.:8090")
+    pair.web.start_proxy(env, ready=False)
+    pair.web.wait_ready()
+
+
 @pytest.mark.parametrize("by", ["signal", "admin"])
 def test_serves_until_the_application_has_ended(pair, network, folder, by):
     pair.service()

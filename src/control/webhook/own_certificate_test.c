@@ -32,7 +32,7 @@ static struct {
 
 /* --- time --- */
 
-/* Two loops, as the client is in that of the API's world: the controller's is first, so that it knows the time when a call ends. */
+/* Two loops, as the client is in that of the API's world. */
 static void settle(void)
 {
     do {
@@ -45,6 +45,7 @@ static void pass(int64_t seconds)
 {
     settle();
     world.api.now_ns += seconds * NS_PER_S;
+    world.controller.loop.now_ns = world.api.loop.now_ns = world.api.now_ns; /* a turn of one may begin or end something in the other */
     settle();
 }
 
@@ -111,6 +112,13 @@ static void keep_secret(const char *json)
     world.secret = json_loads(json, 0, NULL);
     assert_non_null(world.secret);
     json_object_set_new(json_object_get(world.secret, "metadata"), "resourceVersion", json_string("7"));
+}
+
+static void forget_secret(void)
+{
+    world.believed[0] = '\0';
+    json_decref(world.secret);
+    world.secret = NULL;
 }
 
 static void take_secret(struct served *served)
@@ -189,6 +197,10 @@ static int set_up(void **state)
     world.controller.sys = &world.api.sys;
     assert_int_equal(loop_init(&world.controller.loop, &world.api.sys, 64), 0);
     assert_int_equal(log_new(sys_linux(), fileno(world.log), LOG_PLAIN, SLICE_LIT("info"), &world.controller.log), 0);
+    metrics_init(&world.controller.metrics, 1000, 600 * NS_PER_S, 1);
+    world.controller.webhook_families = webhook_certificate_register(&world.controller.metrics);
+    world.controller.shard = metrics_shard_new(&world.controller.metrics);
+    assert_non_null(world.controller.shard);
     assert_int_equal(webhook_certificate_new(&world.controller, "proxy-injector", NULL, NULL, &world.certificate), 0);
     setup.client = world.api.client;
     setup.certificate = world.certificate;
@@ -201,6 +213,7 @@ static int tear_down(void **state)
     own_certificate_free(world.own);
     webhook_certificate_free(world.certificate);
     api_world_release(&world.api);
+    metrics_release(&world.controller.metrics);
     loop_release(&world.controller.loop);
     log_free(world.controller.log);
     fclose(world.log);
@@ -266,9 +279,7 @@ static void a_deaf_server(void **state)
     for (size_t deaf = 0; deaf < sizeof(requests) / sizeof(requests[0]); deaf++) {
         struct served *last;
 
-        world.believed[0] = '\0';
-        json_decref(world.secret);
-        world.secret = NULL;
+        forget_secret();
         if (deaf > 0)
             show_configuration(next(requests[0]));
         if (deaf > 1)
@@ -286,6 +297,7 @@ static void a_deaf_server(void **state)
         pass(1);
     }
     assert_false(serves());
+    forget_secret();
     first_start();
     assert_int_equal(said("it is tried again"), 1); /* not once for each attempt */
 }
