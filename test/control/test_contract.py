@@ -96,11 +96,12 @@ def external(name="vm", ip="10.2.0.1", labels=None, annotations=None, **spec):
 
 def test_external_workloads(control):
     east = {"topology.kubernetes.io/zone": "east"}
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1", "labels": east}}
     headless = service("bare", "None", selector={"app": "web"})
     away = {**external("away", "10.2.0.2"), "status": {"conditions": [{"type": "Ready", "status": "False"}]}}
     control.write("web.yaml", service(), headless, external(labels=east, annotations={"config.linkerd.io/opaque-ports": "8080"}), away,
                   external("elsewhere", "10.2.0.3", ports=[{"name": "http", "port": 9090}]),
-                  {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1", "labels": east}}, pod())
+                  node, pod())
     control.start()
     stream = control.watch_endpoints(f"{WEB}:80", '{"ns":"default","nodeName":"node-1"}')
     found = {item.metric_labels.get("external_workload", "pod"): item for item in stream.next().add.addrs}
@@ -113,7 +114,7 @@ def test_external_workloads(control):
     for profile_ in (control.watch_profile("vm.bare.default.svc.cluster.local:8080").next(), control.watch_profile("10.2.0.1:8080").next()):
         assert profile_.opaque_protocol and profile_.endpoint.tls_identity.server_name.name == "vm.example"
         assert profile_.endpoint.metric_labels["external_workload"] == "vm" and profile_.endpoint.metric_labels["zone"] == "east"
-    control.write("web.yaml", service(), headless, external("other", "10.2.0.9"), pod())
+    control.write("web.yaml", service(), headless, external("other", "10.2.0.9"), node, pod())
     assert addresses(stream.next().add.addrs) >= {"10.2.0.9:8080"}
 
 

@@ -2,6 +2,7 @@
 
 import json
 
+import grpc
 import pytest
 
 from control.test_destination import addresses
@@ -67,7 +68,8 @@ def test_the_clients_node(control):
     stream = control.watch_endpoints(f"{WEB}:80", '{"ns":"default","nodeName":"node-a"}')
     stream.next()
     control.write("web.yaml", service(internalTrafficPolicy="Cluster"), *NODES, slice_of("one", endpoint("10.1.0.1"), endpoint("10.1.0.2", on="node-b")))
-    assert addresses(stream.next().add.addrs) == {TWO}
+    assert stream.end() == grpc.StatusCode.OK, "it is told by zone now, and asks anew"
+    assert told(control, on="node-a") == {ONE, TWO}
 
 
 def test_zones(control):
@@ -79,6 +81,8 @@ def test_zones(control):
     control.write("nodes.yaml", node("node-d", "d"))
     control.write("web.yaml", service(), node("node-a", "b"), node("node-b", "b"), pod("web-0", "10.1.0.1"),
                   slice_of("one", endpoint("10.1.0.1", "web-0"), endpoint("10.1.0.2", on="node-b")))
+    assert stream.end() == grpc.StatusCode.OK, "the client has another zone, and asks anew"
+    stream = control.watch_endpoints(f"{WEB}:80", '{"ns":"default","nodeName":"node-a"}')
     assert {item.metric_labels["zone_locality"] for item in stream.next().add.addrs} == {"local"}
 
 

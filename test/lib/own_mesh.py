@@ -73,7 +73,7 @@ class OwnMesh:
             env[f"LINKERD2_PROXY_{service}_SVC_NAME"] = identity_of(CONTROL_ACCOUNT, CONTROL_NAMESPACE)
         return env
 
-    def start_proxy(self, pod, name, namespace, account, address=None, **more):
+    def start_proxy(self, pod, name, namespace, account, address=None, ready=True, **more):
         env = self.environment(name, namespace, account, address)
         pod.redirect()
-        return pod.start_proxy({**env, **more})
+        return pod.start_proxy({**env, **more}, ready)

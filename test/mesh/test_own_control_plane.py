@@ -2,6 +2,7 @@
 certificates made by `linkerd`; two workloads."""
 
 import pathlib
+import re
 import shutil
 import tempfile
 import time
@@ -9,6 +10,7 @@ import time
 import pytest
 
 from lib.http import get
+from lib.mesh import ADMIN
 from lib.own_mesh import DOMAIN, OwnMesh, identity_of
 from lib.wait import until
 from lib.worlds import key_and_request
@@ -155,6 +157,20 @@ def test_two_workloads(mesh, foreign):
     mesh.controller.process.wait()
     for _ in range(5):
         assert mesh.curl("-o", "/dev/null", "-w", "%{http_code}").stdout == "200"
+
+
+def test_ready_when_policies_are_known(mesh):
+    """Those of the ports that it is told of: before that nobody would be let in, so the application is not to be started yet."""
+    mesh.start_control_plane()
+    whole = (mesh.source / "mesh.yaml").read_text()
+    mesh.write("mesh.yaml", "\n---\n".join(part for part in whole.split("\n---\n") if "name: web-1" not in part))
+    proxy = mesh.own.start_proxy(mesh.web, "web-1", "shop", "web", ready=False, LINKERD2_PROXY_INBOUND_PORTS="8080")
+    proxy.wait_line("start: ready")
+    answer = get(mesh.web.host, "127.0.0.1", ADMIN, "/ready")
+    assert answer.status == 503
+    assert re.fullmatch(rb"not ready: the policy service at \S+, port \d+, has not said who may reach port 8080 yet\n", answer.body), answer
+    mesh.write("mesh.yaml", whole)
+    mesh.web.wait_ready()
 
 
 @pytest.mark.parametrize("variable", ["LIFETIME", "IDLE_TIMEOUT"])

@@ -2,7 +2,6 @@
 looks at the exit). docs/lifecycle.md says what is to be true."""
 
 import contextlib
-import re
 import signal
 import socket
 import ssl
@@ -14,7 +13,6 @@ import pytest
 from lib.h2_frames import ACK, DATA, GOAWAY, PING, frame
 from lib.http import get
 from lib.mesh import ADMIN, INBOUND
-from lib.scripted import Feed, server
 from proxy.test_pair import echo_server, folder, nginx  # noqa: F401 (a fixture)
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
@@ -157,23 +155,9 @@ def ask(sock, path="/"):
     return read_until(sock, b"hello").decode()
 
 
-def test_is_ready_when_policies_are_known(pair):
-    """Those of the ports that it is told of: before that nobody would be let in, so the application is not to be started yet."""
-    pair.control.ports[8080] = Feed()
-    pair.control.start([pair.web.host])
-    proxy = pair.web.start_proxy(pair.control.env("web", LINKERD2_PROXY_INBOUND_PORTS="8080,9090"), ready=False)
-    proxy.wait_line("start: ready")
-    answer = get(pair.web.host, "127.0.0.1", ADMIN, "/ready")
-    assert answer.status == 503
-    assert re.fullmatch(rb"not ready: the policy service at \S+, port \d+, has not said who may reach port \d+ yet\n", answer.body), answer
-    while b"port 8080 yet" not in get(pair.web.host, "127.0.0.1", ADMIN, "/ready").body:  # that of 9090 has come
-        assert proxy.running()
-    pair.control.ports[8080].say(server())
-    pair.web.wait_ready()
-
-
 def test_a_policy_service_beside_it_is_not_waited_for(pair):
-    """The control plane's own pod: where its containers begin when the proxy is ready, nothing would ever begin."""
+    """The control plane's own pod: where its containers begin when the proxy is ready, nothing would ever begin (what is not so is
+    test_ready_when_policies_are_known of test/mesh)."""
     pair.control.start([pair.web.host])
     env = pair.control.env("web", LINKERD2_PROXY_INBOUND_PORTS="8080", LINKERD2_PROXY_POLICY_SVC_ADDR="localhost.:8090")
     pair.web.start_proxy(env, ready=False)
