@@ -136,7 +136,7 @@ static int run(void *opaque, const struct words *arguments)
         .format = format_of(options->output),
         .colour = wants_colour(),
     };
-    bool cluster;
+    bool cluster = false;
 
     if (choose(options, &cluster, &msg) < 0)
         return complain("check: %s", msg.text);

@@ -106,10 +106,10 @@ static void show_secret(struct served *served)
         fail_request(served, 404);
 }
 
-static void keep_secret(const char *json)
+static void keep_secret(struct slice json)
 {
     json_decref(world.secret);
-    world.secret = json_loads(json, 0, NULL);
+    world.secret = json_loadb(json.ptr, json.len, 0, NULL);
     assert_non_null(world.secret);
     json_object_set_new(json_object_get(world.secret, "metadata"), "resourceVersion", json_string("7"));
 }
@@ -123,10 +123,7 @@ static void forget_secret(void)
 
 static void take_secret(struct served *served)
 {
-    char *text = strndup(served->body.data, served->body.len);
-
-    keep_secret(text);
-    free(text);
+    keep_secret(buffer_slice(&served->body));
     reply(served, 201, world.secret);
 }
 
@@ -156,8 +153,7 @@ static void others_pair(int64_t days_ago, bool believed)
     buffer_init(&json, 1 << 20);
     buffer_init(&authorities, 1 << 16);
     assert_int_equal(secret_write(&pair, SLICE_LIT("linkerd"), "secret", "proxy-injector", SLICE_NULL, &json), 0);
-    buffer_add_byte(&json, '\0');
-    keep_secret(json.data);
+    keep_secret(buffer_slice(&json));
     assert_int_equal(base64_add(&authorities, buffer_slice(&pair.authorities)), 0);
     if (believed)
         snprintf(world.believed, sizeof(world.believed), "%.*s", SLICE_ARGS(buffer_slice(&authorities)));
