@@ -46,16 +46,16 @@ def mesh(request, shared, binaries, tmp_path_factory):
 
 @pytest.fixture
 def load(mesh):
-    """Under the shopper's load: what the test does loses no request. A report that was begun before counts as well."""
+    """Under the shopper's load: what the test does loses no request. The report that was begun before the test does not count."""
     def more(count):
         seen = len(mesh.said("visitor"))
         mesh.cluster.until(lambda: len(mesh.said("visitor")) >= seen + count, "the shopper's report")
 
-    before, read, kept = (len(mesh.said(client)) for client in ("visitor", "reader", "keeper"))
     more(1)
+    before, read, kept = (len(mesh.said(client)) for client in ("visitor", "reader", "keeper"))
     yield more
     more(2)
     counts, errors = mesh.reports(before)
-    assert not errors and set(counts) == {200} and sum(counts.values()) >= 200, (counts, errors)
+    assert not errors and set(counts) == {200} and sum(counts.values()) >= 150, (counts, errors)
     assert set(mesh.said("reader")[read:]) == {"done"}, mesh.said("reader")
     assert not mesh.said("keeper")[kept:], mesh.said("keeper")

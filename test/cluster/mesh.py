@@ -104,7 +104,8 @@ class Mesh:
 
     def said(self, container):
         """All lines that a client of the shop has said, oldest first."""
-        return self.kubectl("logs", "-n", "shop", "deploy/shopper", "-c", container, "--tail=-1").splitlines()
+        shopper, = self.pods("shop", app="shopper")
+        return self.kubectl("logs", "-n", "shop", shopper["metadata"]["name"], "-c", container, "--tail=-1").splitlines()
 
     def reports(self, first=0):
         """What came of the shopper's requests, from this line on: how often each status, and every line that is no status."""

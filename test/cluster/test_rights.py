@@ -20,7 +20,6 @@ WITHOUT_USE = {
     ("linkerd-proxy-injector", "namespaces", "get"): "a namespace that the watch does not show yet",
     ("linkerd-destination", "endpointslices", "get"): "slices of external workloads",
     ("linkerd-destination", "endpointslices", "create"): "slices of external workloads",
-    ("linkerd-destination", "endpointslices", "update"): "slices of external workloads",
     ("linkerd-destination", "endpointslices", "patch"): "slices of external workloads",
     ("linkerd-destination", "endpointslices", "delete"): "slices of external workloads",
     ("linkerd-heartbeat", "configmaps", "get"): "the heartbeat is suspended until an address is named",
