@@ -96,7 +96,7 @@ def test_their_proxy_under_our_control_plane(mesh, tmp_path, binaries):
     try:
         both_ways(mesh)
     finally:
-        mesh.kubectl("delete", "namespace", "mixed", "--wait=false")
+        mesh.kubectl("delete", "namespace", "mixed", timeout=120)  # other tests look at all proxies
 
 
 @pytest.mark.long
