@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "cli/check_cluster.h"
 #include "cli/pods.h"
 #include "inject/inject.h"
@@ -33,16 +34,33 @@ static int take_namespace(void *owner, json_t *object, struct errmsg *msg)
     return json_object_set_new(owner, json_text(object, "metadata.name"), annotations ? json_incref(annotations) : json_object());
 }
 
+/* With the anchors in force, as the webhook: where somebody else provides them, the values have none. */
+static int make_injector(struct annotated *annotated, struct errmsg *why)
+{
+    struct cluster *cluster = annotated->cluster;
+    struct injector_setup setup = {.templates = annotated->templates, .values = cluster->values, .namespace_ = cluster->namespace_,
+                                   .created_by = "linkerd/cli " CLINKERD_VERSION};
+    struct buffer pem;
+    int r;
+
+    buffer_init(&pem, LIMIT_PEM);
+    for (size_t i = 0; i < cluster->anchors.count; i++)
+        (void)x509_cert_write_pem(cluster->anchors.certs[i], &pem); /* an error stays in the buffer */
+    if (pem.len)
+        buffer_add_byte(&pem, '\0');
+    setup.trust_anchors = pem.len ? pem.data : NULL;
+    r = buffer_error(&pem) ? errmsg_set(why, buffer_error(&pem), "no memory") : injector_new(&setup, why, &annotated->injector);
+    buffer_release(&pem);
+    return r;
+}
+
 static int begin(struct annotated *annotated, struct errmsg *why)
 {
     struct cluster *cluster = annotated->cluster;
-    struct injector_setup setup = {.values = cluster->values, .namespace_ = cluster->namespace_, .created_by = "linkerd/cli " CLINKERD_VERSION};
     int r = inject_templates(chart_files, chart_files_count, why, &annotated->templates);
 
-    if (r < 0)
-        return r;
-    setup.templates = annotated->templates;
-    r = injector_new(&setup, why, &annotated->injector);
+    if (r == 0)
+        r = make_injector(annotated, why);
     if (r < 0)
         return r;
     annotated->namespaces = json_object();

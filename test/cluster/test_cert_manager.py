@@ -168,6 +168,7 @@ def test_certificates_of_webhooks_are_renewed(mesh):
     told = re.findall(r'^webhook_certificate_expiration_timestamp_seconds{webhook="proxy-injector"} (\S+)$', mesh.cli("diagnostics", "controller-metrics"), re.MULTILINE)
     assert [float(one) for one in told] == [ends]
     mesh.kubectl("run", "late", "-n", "shop", "--image=localhost/clinkerd/demo-shop:1", "--image-pull-policy=Never", "--command", "--", "sleep", "1d")
+    mesh.kubectl("wait", "-n", "shop", "--for=condition=Ready", "pod/late", "--timeout=60s", timeout=70)
     inits = json.loads(mesh.kubectl("get", "pod", "-n", "shop", "late", "-o", "json"))["spec"]["initContainers"]
     assert [one["name"] for one in inits] == ["linkerd-init", "linkerd-proxy"]
     assert not {row: result for row, result in checked(mesh).items() if result != "success" and "certificate" in row}
