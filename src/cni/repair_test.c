@@ -21,30 +21,6 @@ static struct repair *repair;
 static struct served *pods, *own;
 static int families;
 
-/* The oldest request to a path that begins so and was not taken; NULL: none. */
-static struct served *find(const char *path)
-{
-    api_settle(&world);
-    LIST_FOR_EACH (link, &world.served) {
-        struct served *served = CONTAINER_OF(link, struct served, link);
-
-        if (served->taken || strncmp(served->path, path, strlen(path)) != 0)
-            continue;
-        served->taken = true;
-        return served;
-    }
-    return NULL;
-}
-
-static struct served *take(const char *path)
-{
-    struct served *served = find(path);
-
-    if (!served)
-        fail_msg("nobody asked for %s", path);
-    return served;
-}
-
 /* Nobody asks for anything. */
 #define quiet() api_expect_quiet(&world)
 
@@ -90,9 +66,9 @@ static int setup(void **state)
     options.shard = metrics_shard_new(&metrics);
     options.families = families;
     assert_int_equal(repair_new(&options, &repair), 0);
-    pods = take("/api/v1/pods?fieldSelector=spec.nodeName%3Dnode1%2Cstatus.phase%21%3DSucceeded%2Cstatus.phase%21%3DFailed"
+    pods = api_take(&world, "/api/v1/pods?fieldSelector=spec.nodeName%3Dnode1%2Cstatus.phase%21%3DSucceeded%2Cstatus.phase%21%3DFailed"
                 "&labelSelector=linkerd.io%2Fcontrol-plane-ns&watch=true");
-    own = take("/api/v1/namespaces/linkerd-cni/pods?fieldSelector=metadata.name%3Dlinkerd-cni-1&watch=true");
+    own = api_take(&world, "/api/v1/namespaces/linkerd-cni/pods?fieldSelector=metadata.name%3Dlinkerd-cni-1&watch=true");
     assert_false(repair_is_ready(repair));
     plugin("ADDED", READY);
     api_send(own, BOOKMARK);
@@ -122,7 +98,7 @@ static void expect_body(const struct served *served, const char *part)
 /* The Event that was posted, taken by the server. */
 static void expect_event(const char *part)
 {
-    struct served *event = take("/api/v1/namespaces/default/events");
+    struct served *event = api_take(&world, "/api/v1/namespaces/default/events");
 
     expect_body(event, "\"reason\":\"LinkerdCNINotConfigured\"");
     expect_body(event, part);
@@ -134,7 +110,7 @@ static void test_evicts(void **state)
     struct served *eviction;
 
     api_send(pods, pod("ADDED", "web-1", "u1", OWNED, "Pending", SICK));
-    eviction = take(EVICTION("web-1"));
+    eviction = api_take(&world, EVICTION("web-1"));
     assert_string_equal(eviction->method, "POST");
     expect_body(eviction, "\"kind\":\"Eviction\",\"metadata\":{\"name\":\"web-1\",\"namespace\":\"default\"},\"deleteOptions\":{\"preconditions\":"
                           "{\"uid\":\"u1\",\"resourceVersion\":\"7\"}}");
@@ -160,7 +136,7 @@ static void test_waits_for_the_plugin(void **state)
     api_pass(&world, 100 * NS_PER_S);
     quiet();
     plugin("MODIFIED", READY);
-    api_answer(take(EVICTION("web-1")), 201, NULL, "{}");
+    api_answer(api_take(&world, EVICTION("web-1")), 201, NULL, "{}");
 }
 
 static void test_orphan(void **state)
@@ -194,14 +170,14 @@ static void test_refused(void **state)
 
     api_send(pods, pod("ADDED", "web-1", "u1", OWNED, "Pending", SICK));
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        api_answer(take(EVICTION("web-1")), cases[i].status, cases[i].status == 429 ? "retry-after: 10" : NULL, "{\"kind\":\"Status\",\"message\":\"no\"}");
+        api_answer(api_take(&world, EVICTION("web-1")), cases[i].status, cases[i].status == 429 ? "retry-after: 10" : NULL, "{\"kind\":\"Status\",\"message\":\"no\"}");
         quiet();
         api_pass(&world, cases[i].quiet_ns);
         quiet();
         api_pass(&world, cases[i].then_ns);
     }
     assert_int_equal(count(REPAIR_ERRORS), 2);
-    api_answer(take(EVICTION("web-1")), 201, NULL, "{}");
+    api_answer(api_take(&world, EVICTION("web-1")), 201, NULL, "{}");
     expect_event("It is evicted");
 }
 
@@ -211,16 +187,16 @@ static void test_forbidden(void **state)
     struct served *deletion;
 
     api_send(pods, pod("ADDED", "web-1", "u1", OWNED, "Pending", SICK));
-    api_answer(take(EVICTION("web-1")), 403, NULL, "{}");
-    deletion = take("/api/v1/namespaces/default/pods/web-1");
+    api_answer(api_take(&world, EVICTION("web-1")), 403, NULL, "{}");
+    deletion = api_take(&world, "/api/v1/namespaces/default/pods/web-1");
     assert_string_equal(deletion->method, "DELETE");
     expect_body(deletion, "{\"apiVersion\":\"v1\",\"kind\":\"DeleteOptions\",\"preconditions\":{\"uid\":\"u1\",\"resourceVersion\":\"7\"}}");
     api_answer(deletion, 403, NULL, "{}");
     quiet();
     assert_int_equal(count(REPAIR_ERRORS), 1);
     api_pass(&world, 3 * NS_PER_S);
-    api_answer(take(EVICTION("web-1")), 403, NULL, "{}");
-    api_answer(take("/api/v1/namespaces/default/pods/web-1"), 200, NULL, "{}");
+    api_answer(api_take(&world, EVICTION("web-1")), 403, NULL, "{}");
+    api_answer(api_take(&world, "/api/v1/namespaces/default/pods/web-1"), 200, NULL, "{}");
     expect_event("It is evicted");
     assert_int_equal(count(REPAIR_DELETED), 1);
 }
@@ -230,12 +206,12 @@ static void test_no_answer(void **state)
     struct served *eviction;
 
     api_send(pods, pod("ADDED", "web-1", "u1", OWNED, "Pending", SICK));
-    eviction = take(EVICTION("web-1"));
+    eviction = api_take(&world, EVICTION("web-1"));
     api_pass(&world, 6 * NS_PER_S);
     assert_true(eviction->gone);
     assert_int_equal(count(REPAIR_TIMEOUTS), 1);
     api_pass(&world, 2 * NS_PER_S);
-    take(EVICTION("web-1"));
+    api_take(&world, EVICTION("web-1"));
 }
 
 /* The watch may be faster than the answer; another pod of the same name is another pod. */
@@ -244,12 +220,12 @@ static void test_gone_while_asking(void **state)
     struct served *eviction;
 
     api_send(pods, pod("ADDED", "web-1", "u1", OWNED, "Pending", SICK));
-    eviction = take(EVICTION("web-1"));
+    eviction = api_take(&world, EVICTION("web-1"));
     api_send(pods, pod("MODIFIED", "web-1", "u2", OWNED, "Pending", SICK));
     quiet();
     api_answer(eviction, 201, NULL, "{}");
     assert_int_equal(count(REPAIR_DELETED), 1);
-    eviction = take(EVICTION("web-1"));
+    eviction = api_take(&world, EVICTION("web-1"));
     expect_body(eviction, "\"uid\":\"u2\"");
     api_send(pods, pod("DELETED", "web-1", "u2", OWNED, "Pending", SICK));
     assert_int_equal(count(REPAIR_WAITING), 0);
@@ -261,7 +237,7 @@ static unsigned serve_all(void)
     struct served *served;
     unsigned evictions = 0;
 
-    while ((served = find("/api/v1/namespaces/default/"))) {
+    while ((served = api_find(&world, "/api/v1/namespaces/default/"))) {
         evictions += strstr(served->path, "/eviction") != NULL;
         api_answer(served, 201, NULL, "{}");
     }

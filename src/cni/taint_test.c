@@ -21,29 +21,6 @@ static struct taint *taint;
 static struct served *nodes, *pods;
 static int families;
 
-static struct served *find(const char *path)
-{
-    api_settle(&world);
-    LIST_FOR_EACH (link, &world.served) {
-        struct served *served = CONTAINER_OF(link, struct served, link);
-
-        if (served->taken || strncmp(served->path, path, strlen(path)) != 0)
-            continue;
-        served->taken = true;
-        return served;
-    }
-    return NULL;
-}
-
-static struct served *take(const char *path)
-{
-    struct served *served = find(path);
-
-    if (!served)
-        fail_msg("nobody asked for %s", path);
-    return served;
-}
-
 /* Lets the lease be renewed, and whatever else of it. */
 static void pass(int64_t ns)
 {
@@ -52,7 +29,7 @@ static void pass(int64_t ns)
 
     for (; ns > 0; ns -= step) {
         api_pass(&world, ns < step ? ns : step);
-        while ((served = find(LEASES)))
+        while ((served = api_find(&world, LEASES)))
             api_answer(served, 200, NULL, "{\"metadata\":{\"resourceVersion\":\"2\"},\"spec\":{\"holderIdentity\":\"one\",\"leaseDurationSeconds\":30}}");
     }
 }
@@ -85,8 +62,8 @@ static int64_t count(int family)
 /* Nobody has the lease; who asks for it gets it. */
 static void give_lease(void)
 {
-    api_answer(take(LEASES "/linkerd-cni-taint-controller"), 404, NULL, "{}");
-    api_answer(take(LEASES), 201, NULL, "{\"metadata\":{\"resourceVersion\":\"1\"},\"spec\":{\"holderIdentity\":\"one\",\"leaseDurationSeconds\":30}}");
+    api_answer(api_take(&world, LEASES "/linkerd-cni-taint-controller"), 404, NULL, "{}");
+    api_answer(api_take(&world, LEASES), 201, NULL, "{\"metadata\":{\"resourceVersion\":\"1\"},\"spec\":{\"holderIdentity\":\"one\",\"leaseDurationSeconds\":30}}");
     assert_int_equal(count(TAINT_LEADS), 1);
 }
 
@@ -103,8 +80,8 @@ static int setup(void **state)
     options.shard = metrics_shard_new(&metrics);
     options.families = families;
     assert_int_equal(taint_new(&options, &taint), 0);
-    nodes = take("/api/v1/nodes?watch=true");
-    pods = take("/api/v1/namespaces/linkerd-cni/pods?labelSelector=k8s-app%3Dlinkerd-cni&watch=true");
+    nodes = api_take(&world, "/api/v1/nodes?watch=true");
+    pods = api_take(&world, "/api/v1/namespaces/linkerd-cni/pods?labelSelector=k8s-app%3Dlinkerd-cni&watch=true");
     assert_false(taint_is_ready(taint));
     api_send(nodes, BOOKMARK("Node"));
     api_send(pods, BOOKMARK("Pod"));
@@ -143,7 +120,7 @@ static void test_taken_off(void **state)
     api_expect_quiet(&world);
     assert_int_equal(count(TAINT_NODES), 1);
     plugin("MODIFIED", "a", NEW, "True");
-    patch = take("/api/v1/nodes/a");
+    patch = api_take(&world, "/api/v1/nodes/a");
     expect_patch(patch, "[" REMOVE("1") "]");
     api_answer(patch, 200, NULL, "{}");
     node("MODIFIED", "a", OLD, THEIRS);
@@ -159,16 +136,16 @@ static void test_several(void **state)
     give_lease();
     plugin("ADDED", "a", NEW, "True");
     node("ADDED", "a", OLD, OURS "," THEIRS "," OURS);
-    expect_patch(take("/api/v1/nodes/a"), "[" REMOVE("2") "," REMOVE("0") "]");
+    expect_patch(api_take(&world, "/api/v1/nodes/a"), "[" REMOVE("2") "," REMOVE("0") "]");
 }
 
 static void test_only_with_the_lease(void **state)
 {
     plugin("ADDED", "a", NEW, "True");
     node("ADDED", "a", OLD, OURS);
-    assert_null(find("/api/v1/nodes/a"));
+    assert_null(api_find(&world, "/api/v1/nodes/a"));
     give_lease();
-    take("/api/v1/nodes/a");
+    api_take(&world, "/api/v1/nodes/a");
 }
 
 /* A node of the same name as one before it: the pod is of the old one until proven otherwise. */
@@ -183,7 +160,7 @@ static void test_older_pod(void **state)
     pass(100 * NS_PER_S);
     api_expect_quiet(&world);
     plugin("MODIFIED", "a", OLD, "True");
-    take("/api/v1/nodes/a");
+    api_take(&world, "/api/v1/nodes/a");
 }
 
 static void test_older_pod_that_stays(void **state)
@@ -192,7 +169,7 @@ static void test_older_pod_that_stays(void **state)
     plugin("ADDED", "a", OLD, "True");
     node("ADDED", "a", NEW, OURS);
     pass(SETTLE_NS);
-    take("/api/v1/nodes/a");
+    api_take(&world, "/api/v1/nodes/a");
 }
 
 static void test_refused(void **state)
@@ -203,12 +180,12 @@ static void test_refused(void **state)
     plugin("ADDED", "a", NEW, "True");
     node("ADDED", "a", OLD, OURS);
     for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
-        api_answer(take("/api/v1/nodes/a"), statuses[i], NULL, "{\"kind\":\"Status\",\"message\":\"no\"}");
+        api_answer(api_take(&world, "/api/v1/nodes/a"), statuses[i], NULL, "{\"kind\":\"Status\",\"message\":\"no\"}");
         api_expect_quiet(&world);
         pass(5 * NS_PER_S);
     }
     assert_int_equal(count(TAINT_ERRORS), 2);
-    take("/api/v1/nodes/a");
+    api_take(&world, "/api/v1/nodes/a");
 }
 
 /* Gone while it is asked for; the next one is not disturbed. */
@@ -220,12 +197,12 @@ static void test_gone_while_asking(void **state)
     plugin("ADDED", "a", NEW, "True");
     plugin("ADDED", "b", NEW, "True");
     node("ADDED", "a", OLD, OURS);
-    patch = take("/api/v1/nodes/a");
+    patch = api_take(&world, "/api/v1/nodes/a");
     node("ADDED", "b", OLD, OURS);
     node("DELETED", "a", OLD, OURS);
-    assert_null(find("/api/v1/nodes/b")); /* one after the other */
+    assert_null(api_find(&world, "/api/v1/nodes/b")); /* one after the other */
     api_answer(patch, 404, NULL, "{}");
-    take("/api/v1/nodes/b");
+    api_take(&world, "/api/v1/nodes/b");
     assert_int_equal(count(TAINT_ERRORS), 0);
 }
 
@@ -235,8 +212,8 @@ static void test_give_up(void **state)
     plugin("ADDED", "a", NEW, "True");
     taint_give_up(taint);
     node("ADDED", "a", OLD, OURS);
-    assert_null(find("/api/v1/nodes/a"));
-    take(LEASES "/linkerd-cni-taint-controller");
+    assert_null(api_find(&world, "/api/v1/nodes/a"));
+    api_take(&world, LEASES "/linkerd-cni-taint-controller");
 }
 
 int main(void)

@@ -10,7 +10,7 @@
 
 #include <errno.h>
 
-#include "inject/failing_memory.h"
+#include "base/failing_memory.h"
 #include "inject/inject_fixture.h"
 #include "inject/injector.h"
 
@@ -37,7 +37,7 @@ static void setup(struct sweep *sweep)
 {
     struct errmsg msg;
 
-    failing_memory_init();
+    json_set_alloc_funcs(malloc, free);
     fixture_setup(&sweep->fixture, NULL);
     sweep->objects = fixture_load("objects.json");
     sweep->namespace_ = json_pack("{s:s, s:s}", "linkerd.io/inject", "enabled", "config.linkerd.io/proxy-cpu-request", "2");

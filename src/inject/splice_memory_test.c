@@ -10,7 +10,7 @@
 
 #include <errno.h>
 
-#include "inject/failing_memory.h"
+#include "base/failing_memory.h"
 #include "inject/patch.h"
 #include "inject/splice.h"
 #include "inject/tree.h"
@@ -135,7 +135,7 @@ static void sweep(change_of *change)
 {
     long allocations = 0;
 
-    failing_memory_init();
+    json_set_alloc_funcs(malloc, free);
     for (size_t i = 0; i < DOCUMENTS; i++) {
         struct document document;
 
@@ -156,7 +156,7 @@ static void taken_out(void **state)
     long allocations;
     struct document document;
 
-    failing_memory_init();
+    json_set_alloc_funcs(malloc, free);
     read_document(&document, documents[DOCUMENTS - 1]);
     allocations = run_out(&document, uninjected);
     assert_true(allocations > 20);

@@ -288,6 +288,29 @@ void api_pass(struct api_world *world, int64_t ns)
 
 /* --- what the test does as the server --- */
 
+struct served *api_find(struct api_world *world, const char *path)
+{
+    api_settle(world);
+    LIST_FOR_EACH (link, &world->served) {
+        struct served *served = CONTAINER_OF(link, struct served, link);
+
+        if (served->taken || strncmp(served->path, path, strlen(path)) != 0)
+            continue;
+        served->taken = true;
+        return served;
+    }
+    return NULL;
+}
+
+struct served *api_take(struct api_world *world, const char *path)
+{
+    struct served *served = api_find(world, path);
+
+    if (!served)
+        fail_msg("nobody asked for %s", path);
+    return served;
+}
+
 struct served *api_next(struct api_world *world, const char *expected)
 {
     api_settle(world);

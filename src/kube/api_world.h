@@ -53,6 +53,9 @@ void api_settle(struct api_world *world);
 void api_pass(struct api_world *world, int64_t ns);
 /* The oldest request that was not given yet, as "GET /path"; fails the test when there is none, or another. */
 struct served *api_next(struct api_world *world, const char *expected);
+/* The oldest to a path that begins so and was not given yet; NULL when there is none. And the same, failing the test then. */
+struct served *api_find(struct api_world *world, const char *path);
+struct served *api_take(struct api_world *world, const char *path);
 /* No request waits to be given. */
 void api_expect_quiet(struct api_world *world);
 /* A whole answer; `fields` is NULL or "name: value". */

@@ -9,42 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/failing_memory.h"
 #include "kube/derive.h"
 #include "kube/directory.h"
-
-static long allocations_left = -1; /* < 0: without end */
-static bool failed;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *memory, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
-
-/* One fails, the next ones are served again. */
-static bool allowed(void)
-{
-    if (allocations_left < 0)
-        return true;
-    if (allocations_left-- > 0)
-        return true;
-    failed = true;
-    return false;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return allowed() ? __real_malloc(size) : NULL;
-}
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return allowed() ? __real_calloc(count, size) : NULL;
-}
-void *__wrap_realloc(void *memory, size_t size)
-{
-    return allowed() ? __real_realloc(memory, size) : NULL;
-}
 
 #define NEXT "\n---\n"
 #define SERVICE(address)                                                                                               \
@@ -115,6 +82,7 @@ static void every_allocation_may_fail(void **state)
         "Pod/p2\nPod/p3\n";
     char first[1000], now[1000];
     long n = 0;
+    bool failed;
 
     do {
         struct setup s;
@@ -122,15 +90,14 @@ static void every_allocation_may_fail(void **state)
 
         setup(&s);
         show(s.store, first, sizeof(first));
-        failed = false;
-        allocations_left = n++;
+        failing_memory_set(n++);
         r = directory_apply(s.directory, SLICE_LIT("a.yaml"), slice_str(after));
         assert_true(r == 0 || r == -ENOMEM);
         show(s.store, now, sizeof(now));
         assert_string_equal(now, first); /* nothing is told before the commit */
         r = directory_commit(s.directory);
         assert_true(r == 0 || r == -ENOMEM);
-        allocations_left = -1;
+        failed = failing_memory_end();
 
         /* With memory again, reading again repairs everything; the first change after a failure is enough. */
         apply(&s, after);
@@ -148,13 +115,13 @@ static void making_fails_cleanly(void **state)
     struct setup s = {0};
 
     assert_int_equal(store_new(1, 2, &s.store), 0);
-    allocations_left = 0;
+    failing_memory_set(0);
     assert_int_equal(directory_new(s.store, NULL, &s.directory), -ENOMEM);
-    allocations_left = 0;
+    failing_memory_set(0);
     assert_int_equal(derive_new(s.store, &s.derive), -ENOMEM);
-    allocations_left = 1;
+    failing_memory_set(1);
     assert_int_equal(derive_new(s.store, &s.derive), -ENOMEM);
-    allocations_left = -1;
+    failing_memory_end();
     store_free(s.store);
     store_free(NULL);
     directory_free(NULL);

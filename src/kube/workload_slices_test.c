@@ -9,42 +9,10 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "base/failing_memory.h"
 #include "base/rng.h"
 #include "kube/kube_fixture.h"
 #include "kube/workload_slices.h"
-
-static long allocations_left = -1; /* < 0: without end */
-static bool failed;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *memory, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
-
-static bool allowed(void)
-{
-    if (allocations_left < 0)
-        return true;
-    if (allocations_left-- > 0)
-        return true;
-    failed = true;
-    return false;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return allowed() ? __real_malloc(size) : NULL;
-}
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return allowed() ? __real_calloc(count, size) : NULL;
-}
-void *__wrap_realloc(void *memory, size_t size)
-{
-    return allowed() ? __real_realloc(memory, size) : NULL;
-}
 
 #define NEXT "\n---\n"
 #define SERVICE_OF(more, spec)                                                                                                             \
@@ -592,6 +560,7 @@ static void test_every_allocation_may_fail(void **state)
     uint64_t digest = 0;
     struct world w;
     long n = 0;
+    bool failed;
 
     setup(&w);
     apply(&w, SERVICE WORKLOAD("a", "10.0.0.1") WORKLOAD_OF("b", "", PORT("1"), "{ip: 10.0.0.2}", READY));
@@ -604,10 +573,9 @@ static void test_every_allocation_may_fail(void **state)
         int r;
 
         arena_init(&arena, 1 << 20);
-        failed = false;
-        allocations_left = n++;
+        failing_memory_set(n++);
         r = workload_slices_decide(w.fixture.store, SLICE_LIT("default"), SLICE_LIT("web"), &arena, &plan);
-        allocations_left = -1;
+        failed = failing_memory_end();
         assert_int_equal(r, failed ? -ENOMEM : 0);
         if (r == 0)
             digest = plan.digest;

@@ -11,46 +11,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/failing_memory.h"
 #include "base/limits.h"
 #include "control/validate/validate_fixture.h"
-
-static long allocations_left = -1; /* < 0: without end */
-static bool failed;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *memory, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
-
-static bool allowed(void)
-{
-    if (allocations_left < 0 || allocations_left-- > 0)
-        return true;
-    failed = true;
-    return false;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return allowed() ? __real_malloc(size) : NULL;
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return allowed() ? __real_calloc(count, size) : NULL;
-}
-
-void *__wrap_realloc(void *memory, size_t size)
-{
-    return allowed() ? __real_realloc(memory, size) : NULL;
-}
-
-static void *json_malloc_(size_t size)
-{
-    return __wrap_malloc(size);
-}
 
 static int ask(const struct review *review, const struct validate_context *context, struct buffer *out)
 {
@@ -85,16 +48,16 @@ static void sweep(struct slice body, const struct validate_context *context)
     struct review review;
     struct errmsg msg;
     long n = 0;
+    bool failed;
 
     assert_int_equal(review_read(body, &msg, &review), 0);
     assert_int_equal(ask(&review, context, &expected), 0);
     do {
         int r;
 
-        failed = false;
-        allocations_left = n++;
+        failing_memory_set(n++);
         r = ask(&review, context, &out);
-        allocations_left = -1;
+        failed = failing_memory_end();
         assert_true(r == 0 || (r == -ENOMEM && failed));
         if (r == 0 && !slice_eq(buffer_slice(&out), buffer_slice(&expected)) && is_json(buffer_slice(&out)))
             fail_msg("allocation %ld: %.*s\ninstead of %.*s", n, SLICE_ARGS(buffer_slice(&out)), SLICE_ARGS(buffer_slice(&expected)));
@@ -125,7 +88,7 @@ static void every_allocation_may_fail(void **state)
     struct store *world = validate_world();
     const struct validate_context context = {world, SLICE_LIT("cluster.local")};
 
-    json_set_alloc_funcs(json_malloc_, free);
+    json_set_alloc_funcs(malloc, free);
     sweep_cases("profile.yaml", 7, &context);
     sweep_cases("server.yaml", 7, &context);
     sweep_cases("policy.yaml", 9, &context);

@@ -1,6 +1,5 @@
-#include "inject/failing_memory.h"
+#include "base/failing_memory.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 
 static long allocations_left = -1; /* < 0: without end */
@@ -34,16 +33,6 @@ void *__wrap_calloc(size_t count, size_t size)
 void *__wrap_realloc(void *memory, size_t size)
 {
     return allowed() ? __real_realloc(memory, size) : NULL;
-}
-
-static void *json_malloc_(size_t size)
-{
-    return __wrap_malloc(size);
-}
-
-void failing_memory_init(void)
-{
-    json_set_alloc_funcs(json_malloc_, free);
 }
 
 void failing_memory_set(long at)
