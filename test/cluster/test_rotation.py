@@ -164,7 +164,8 @@ def test_the_anchor_is_rotated_under_load(mesh, folder):
             with pytest.raises(RuntimeError, match="has a certificate that the new anchors do not vouch for"):
                 mesh.operator.type(steps()[2][0].split(" | ")[0])
         wrong = await_check(mesh)
-        assert "these have others as yet: " in wrong[RUNNING[number == 2]], wrong
+        assert all("these have others as yet: " in said for said in wrong.values()), wrong
+        assert number != 2 or RUNNING[1] in wrong  # certificates take their time; anchors may have reached all before the check
         new_pod_speaks(mesh, f"step-{number}", serials(*anchors))
     reported(mesh, 2)
     counts, errors = mesh.reports()
