@@ -99,12 +99,21 @@ struct arena *grpc_serve(struct http_server *server, struct http_stream *stream,
 void grpc_server_call_bind(struct grpc_server_call *call, const struct grpc_server_call_events *events, void *owner,
                            size_t queue_max);
 void *grpc_server_call_owner(const struct grpc_server_call *call);
-/* The peer's request head, for metadata; valid until grpc_finish(). */
+/* The peer's request head, for metadata; in start() only, as a call that waits for changes keeps no memory of its request. */
 const struct http_head *grpc_server_call_head(const struct grpc_server_call *call);
 /*
  * 0; -ENOBUFS when the queue is full (an empty one takes any message); -EMSGSIZE; any other error: the stream is
  * broken or memory is out, and all that is left to do is grpc_finish().
  */
 int grpc_reply(struct grpc_server_call *call, struct slice message);
+
+/* A message that many calls are sent: made once, and waiting once, whatever number of calls it waits for. */
+struct grpc_message;
+
+/* One reference; a copy of the bytes. NULL: no memory, or longer than LIMIT_GRPC_MESSAGE. */
+struct grpc_message *grpc_message_new(struct slice bytes);
+void grpc_message_unref(struct grpc_message *message);
+/* As grpc_reply(); the call takes a reference of its own. */
+int grpc_reply_message(struct grpc_server_call *call, struct grpc_message *message);
 /* Ends the call behind what was queued; it is freed, on_gone will not come. `text` may be empty. */
 void grpc_finish(struct grpc_server_call *call, int status, struct slice text);

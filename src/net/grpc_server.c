@@ -1,15 +1,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "base/chain.h"
 #include "base/limits.h"
 #include "net/grpc.h"
 #include "net/grpc_message.h"
+#include "net/grpc_queue.h"
 
-enum {
-    H2_NO_ERROR = 0,
-    SMALL_MESSAGE = 2048, /* copied behind its prefix, so that both travel in one frame */
-};
+enum { H2_NO_ERROR = 0 };
 
 struct grpc_server_call {
     struct loop *loop;
@@ -20,11 +17,11 @@ struct grpc_server_call {
     const struct grpc_method *method;
     const struct grpc_server_call_events *events; /* NULL: not bound */
     void *owner;
-    struct arena arena;
+    struct arena arena;    /* the request's head, and its text; empty from start() on */
     struct http_head head;
     struct timer deadline;
     struct grpc_reader reader;
-    struct chain queue; /* replies that the stream did not take yet */
+    struct grpc_queue queue; /* replies that the stream did not take yet */
     size_t queue_max;
     int64_t started_ns;
     int status;        /* of grpc_finish() */
@@ -41,7 +38,7 @@ static void free_call(struct grpc_server_call *call)
 {
     timer_release(call->loop, &call->deadline);
     grpc_reader_release(&call->reader);
-    chain_clear(&call->queue);
+    grpc_queue_clear(&call->queue);
     arena_release(&call->arena);
     free(call);
 }
@@ -121,56 +118,40 @@ static int send_status(struct grpc_server_call *call)
 /* Moves the queue towards the stream. 0, or a negative errno when the stream is broken. */
 static int send_queue(struct grpc_server_call *call)
 {
-    while (!chain_empty(&call->queue)) {
-        struct slice front = chain_front(&call->queue);
+    while (!grpc_queue_empty(&call->queue)) {
+        struct slice front = grpc_queue_front(&call->queue);
         ssize_t n = call->stream->ops->send_data(call->stream, front, false);
 
         if (n < 0)
             return (int)n;
-        chain_drop(&call->queue, (size_t)n);
+        grpc_queue_drop(&call->queue, (size_t)n);
         if ((size_t)n < front.len)
             break;
     }
     return 0;
 }
 
-/* Sends what the stream takes now and queues the rest. */
-static int send_or_queue(struct grpc_server_call *call, struct slice bytes)
+/* Queues the message, and sends at once what the stream takes. */
+static int send_message(struct grpc_server_call *call, struct grpc_message *message)
 {
-    ssize_t n = 0;
+    bool waits = !grpc_queue_empty(&call->queue);
+    int r = grpc_queue_add(&call->queue, message);
 
-    if (chain_empty(&call->queue)) {
-        n = call->stream->ops->send_data(call->stream, bytes, false);
-        if (n < 0)
-            return (int)n;
-    }
-    return chain_add(&call->queue, slice_skip(bytes, (size_t)n));
+    if (r < 0 || waits)
+        return r;
+    r = send_queue(call);
+    if (r < 0) /* nobody waits for the rest: the call can be finished */
+        grpc_queue_clear(&call->queue);
+    return r;
 }
 
-static int send_message(struct grpc_server_call *call, struct slice message)
-{
-    uint8_t small[GRPC_PREFIX + SMALL_MESSAGE];
-    int r;
-
-    grpc_write_prefix(small, message.len);
-    if (message.len <= SMALL_MESSAGE) {
-        if (message.len)
-            memcpy(small + GRPC_PREFIX, message.ptr, message.len);
-        return send_or_queue(call, slice_of(small, GRPC_PREFIX + message.len));
-    }
-    r = send_or_queue(call, slice_of(small, GRPC_PREFIX));
-    return r < 0 ? r : send_or_queue(call, message);
-}
-
-int grpc_reply(struct grpc_server_call *call, struct slice message)
+int grpc_reply_message(struct grpc_server_call *call, struct grpc_message *message)
 {
     int r = 0;
 
     if (call->finished)
         return -EPIPE;
-    if (message.len > LIMIT_GRPC_MESSAGE)
-        return -EMSGSIZE;
-    if (!chain_empty(&call->queue) && call->queue.len + GRPC_PREFIX + message.len > call->queue_max)
+    if (!grpc_queue_empty(&call->queue) && call->queue.bytes + message->len > call->queue_max)
         return -ENOBUFS;
     if (!call->head_sent)
         r = send_response_head(call);
@@ -181,10 +162,25 @@ int grpc_reply(struct grpc_server_call *call, struct slice message)
     return r;
 }
 
+int grpc_reply(struct grpc_server_call *call, struct slice bytes)
+{
+    struct grpc_message *message;
+    int r;
+
+    if (call->finished)
+        return -EPIPE;
+    if (bytes.len > LIMIT_GRPC_MESSAGE)
+        return -EMSGSIZE;
+    message = grpc_message_new(bytes);
+    r = message ? grpc_reply_message(call, message) : -ENOMEM;
+    grpc_message_unref(message);
+    return r;
+}
+
 /* Ends the stream once the queue is empty; what cannot be sent any more is nobody's concern. */
 static void try_to_close(struct grpc_server_call *call)
 {
-    if (call->closed || !chain_empty(&call->queue))
+    if (call->closed || !grpc_queue_empty(&call->queue))
         return;
     call->closed = true;
     if (send_status(call) < 0)
@@ -231,7 +227,7 @@ static void fail(struct grpc_server_call *call, int status, struct slice text)
     if (tell && events && events->on_gone)
         events->on_gone(call);
     call->events = NULL;
-    chain_clear(&call->queue);
+    grpc_queue_clear(&call->queue);
     finish(call, status, text);
 }
 
@@ -324,6 +320,10 @@ static void begin_call(struct grpc_server_call *call, struct slice message)
     if (call->service->on_message)
         call->service->on_message(call->service->observer, call->method, false);
     call->method->start(call, call->service->owner, message);
+    if (call->finished) /* what is to be said at the end may still be in the arena */
+        return;
+    call->head = (struct http_head){0};
+    arena_release(&call->arena);
 }
 
 static size_t server_data(struct http_stream *stream, struct slice bytes, bool last)
@@ -358,14 +358,14 @@ static void server_trailers(struct http_stream *stream, const struct http_field 
 static void server_writable(struct http_stream *stream)
 {
     struct grpc_server_call *call = stream->owner;
-    bool waiting = !chain_empty(&call->queue);
+    bool waiting = !grpc_queue_empty(&call->queue);
 
     enter(call);
     if (waiting && send_queue(call) < 0)
         gone(call, GRPC_CANCELLED);
     else if (call->finished)
         try_to_close(call);
-    else if (waiting && chain_empty(&call->queue) && call->events && call->events->on_drained)
+    else if (waiting && grpc_queue_empty(&call->queue) && call->events && call->events->on_drained)
         call->events->on_drained(call);
     leave(call);
 }
@@ -414,7 +414,6 @@ struct arena *grpc_serve(struct http_server *server, struct http_stream *stream,
     call->queue_max = LIMIT_GRPC_MESSAGE;
     arena_init(&call->arena, LIMIT_REQUEST_ARENA);
     grpc_reader_init(&call->reader);
-    chain_init(&call->queue, &loop->pages);
     stream->events = &server_events;
     stream->owner = call;
     return &call->arena;
