@@ -6,6 +6,13 @@
 
 enum { TOPIC_MAX = 1024 }; /* bytes; what is longer is cut for followers and touches alike */
 
+/*
+ * What one message to one call is reckoned to cost the machine: ours, the kernel's, the reader's part. Views rest for as long
+ * as they have just made others work, so that a storm of changes is told in fewer, larger steps, and what is told does not
+ * grow old in queues. A change that comes alone waits for nothing.
+ */
+enum { MESSAGE_NS = 40 * 1000, REST_MAX_NS = 500 * 1000 * 1000 };
+
 struct topic {
     struct map_entry entry;
     struct list followers; /* struct interest */
@@ -39,7 +46,14 @@ static const struct metric_family families[FAMILIES] = {
 
 static void remake_dirty(struct task *task);
 
-void views_init(struct views *views, struct loop *loop, size_t queue_bytes)
+static void rested(struct timer *timer)
+{
+    struct views *views = CONTAINER_OF(timer, struct views, rest);
+
+    task_wake(views->loop, &views->remake);
+}
+
+int views_init(struct views *views, struct loop *loop, size_t queue_bytes)
 {
     struct rng *rng = &loop->rng;
 
@@ -48,6 +62,7 @@ void views_init(struct views *views, struct loop *loop, size_t queue_bytes)
     map_init(&views->topics, rng_next(rng), rng_next(rng));
     list_init(&views->dirty);
     task_init(&views->remake, remake_dirty);
+    return timer_init(loop, &views->rest, rested);
 }
 
 int views_register(struct metrics *metrics)
@@ -79,6 +94,7 @@ void views_release(struct views *views)
     metric_unref(views->messages);
     metric_unref(views->overflows);
     task_cancel(&views->remake);
+    timer_release(views->loop, &views->rest);
     map_release(&views->by_key);
     map_release(&views->topics);
 }
@@ -230,9 +246,14 @@ void view_follow(struct view *view, const char *format, ...)
 
 static void touch(struct view *view)
 {
+    struct views *views = view->views;
+
     if (list_empty(&view->dirty_link))
-        list_push(&view->views->dirty, &view->dirty_link);
-    task_wake(view->views->loop, &view->views->remake);
+        list_push(&views->dirty, &view->dirty_link);
+    if (views->loop->now_ns >= views->rest_until_ns)
+        task_wake(views->loop, &views->remake);
+    else if (!timer_is_set(&views->rest))
+        timer_set(views->loop, &views->rest, views->rest_until_ns);
 }
 
 void view_break(struct view *view)
@@ -277,6 +298,14 @@ void views_touch_some(struct views *views, bool (*applies)(const struct view *vi
     va_end(args);
 }
 
+static void begin_rest(struct views *views)
+{
+    int64_t rest = (int64_t)views->told * MESSAGE_NS;
+
+    views->rest_until_ns = views->loop->now_ns + (rest < REST_MAX_NS ? rest : REST_MAX_NS);
+    views->told = 0;
+}
+
 static void remake_dirty(struct task *task)
 {
     struct views *views = CONTAINER_OF(task, struct views, remake);
@@ -295,6 +324,7 @@ static void remake_dirty(struct task *task)
         view->busy = false;
         view_leave_unused(view);
     }
+    begin_rest(views);
 }
 
 /* --- calls --- */
@@ -349,23 +379,30 @@ void view_leave_unused(struct view *view)
         view->kind->free(view);
 }
 
-void view_send(struct view *view, struct slice message)
+static void send_to(struct view_call *call, struct grpc_message *message)
 {
+    struct views *views = call->view->views;
+
+    if (message && grpc_reply_message(call->call, message) == 0) {
+        count(views->messages);
+        views->told++;
+        return;
+    }
+    count(views->overflows);
+    grpc_finish(call->call, GRPC_OK, SLICE_NULL);
+    leave(call);
+}
+
+void view_send(struct view *view, struct slice bytes)
+{
+    struct grpc_message *message = grpc_message_new(bytes);
     bool was_busy = view->busy;
 
     view->busy = true;
-    LIST_FOR_EACH (link, &view->calls) {
-        struct view_call *call = CONTAINER_OF(link, struct view_call, link);
-
-        if (grpc_reply(call->call, message) == 0) {
-            count(view->views->messages);
-            continue;
-        }
-        count(view->views->overflows);
-        grpc_finish(call->call, GRPC_OK, SLICE_NULL);
-        leave(call);
-    }
+    LIST_FOR_EACH (link, &view->calls)
+        send_to(CONTAINER_OF(link, struct view_call, link), message);
     view->busy = was_busy;
+    grpc_message_unref(message);
     view_leave_unused(view);
 }
 

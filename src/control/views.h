@@ -3,7 +3,8 @@
  * view. A view follows topics, short texts such as "Service default/web"; who
  * hears of a change touches its topics, and at the end of the turn each view that
  * was touched is made anew, once, and sends what differs. So the work that a
- * change makes is that of the views which it concerns.
+ * change makes is that of the views which it concerns. After many messages views
+ * rest for a moment: changes that follow at once are told together.
  *
  *     views_init(&component->views, ...)
  *     a call begins:  views_get(key), which finds or makes its view; a new one follows what it depends on;
@@ -28,6 +29,9 @@ struct views {
     struct map topics;
     struct list dirty; /* views to be made anew this turn */
     struct task remake;
+    struct timer rest;     /* set while dirty views wait for rest_until_ns */
+    int64_t rest_until_ns; /* nothing is made anew before */
+    size_t told;           /* messages since the last rest */
     size_t queue_bytes; /* of each call, besides its first answer */
     struct metric *remakes, *messages, *overflows; /* NULL: not counted */
 };
@@ -55,7 +59,8 @@ struct view {
     bool broken;      /* out of memory: its calls are ended at the end of the turn */
 };
 
-void views_init(struct views *views, struct loop *loop, size_t queue_bytes);
+/* 0 or -ENOMEM; views_release() is right after both. */
+int views_init(struct views *views, struct loop *loop, size_t queue_bytes);
 /* The metric families, before the first shard: the first id or a negative errno. */
 int views_register(struct metrics *metrics);
 /* From now on counts what is done, as the component's. Without memory it does not. */

@@ -136,7 +136,7 @@ int destination_new(struct controller *controller, struct destination **ret_dest
     if (!destination)
         return -ENOMEM;
     destination->controller = controller;
-    views_init(&destination->views, &controller->loop, (size_t)controller->options.queue_capacity * DESTINATION_BYTES);
+    r = views_init(&destination->views, &controller->loop, (size_t)controller->options.queue_capacity * DESTINATION_BYTES);
     views_count(&destination->views, controller->shard, controller->view_families, "destination");
     destination->service = (struct grpc_service){.methods = methods, .count = sizeof(methods) / sizeof(methods[0]),
                                                  .owner = destination};
@@ -145,7 +145,8 @@ int destination_new(struct controller *controller, struct destination **ret_dest
                                     STORE_KIND(KUBE_EXTERNAL_WORKLOAD) | STORE_KIND(KUBE_SERVICE_PROFILE) |
                                     STORE_KIND(KUBE_SERVER);
     destination->subscriber.on_change = on_change;
-    r = grpc_meter_new(controller, &destination->service, &destination->meter);
+    if (r == 0)
+        r = grpc_meter_new(controller, &destination->service, &destination->meter);
     if (r == 0)
         r = store_subscribe(controller->store, &destination->subscriber);
     destination->subscribed = r == 0;

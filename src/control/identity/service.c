@@ -399,17 +399,17 @@ int identity_service_new(struct controller *controller, const struct identity_se
                          struct identity_service **ret_service)
 {
     struct identity_service *service = calloc(1, sizeof(*service));
-    int r = 0;
+    int r;
 
     if (!service)
         return errmsg_set(msg, -ENOMEM, "no memory");
     service->controller = controller;
     service->settings = *settings;
-    views_init(&service->views, &controller->loop, LIMIT_GRPC_MESSAGE);
+    r = views_init(&service->views, &controller->loop, LIMIT_GRPC_MESSAGE);
     views_count(&service->views, controller->shard, controller->view_families, "identity");
     for (int i = 0; i < FAMILIES; i++)
         service->metrics[i] = metric_get(controller->shard, first + i, SLICE_NULL);
-    if (settings->client)
+    if (r == 0 && settings->client)
         r = identity_events_new(settings->client,
                                 &(struct identity_events_options){.control_namespace = controller->options.namespace_,
                                                                   .instance = getenv("HOSTNAME"), .on_trouble = on_trouble, .owner = service},

@@ -161,9 +161,10 @@ int policy_new(struct controller *controller, struct policy **ret_policy)
     if (!policy)
         return -ENOMEM;
     policy->controller = controller;
-    views_init(&policy->views, &controller->loop, (size_t)controller->options.queue_capacity * POLICY_BYTES);
+    r = views_init(&policy->views, &controller->loop, (size_t)controller->options.queue_capacity * POLICY_BYTES);
     views_count(&policy->views, controller->shard, controller->view_families, "policy");
-    r = add_service(policy, inbound_methods, 2, &policy->inbound, &policy->inbound_meter);
+    if (r == 0)
+        r = add_service(policy, inbound_methods, 2, &policy->inbound, &policy->inbound_meter);
     if (r == 0)
         r = add_service(policy, outbound_methods, 2, &policy->outbound, &policy->outbound_meter);
     policy->subscriber.on_change = on_change;
