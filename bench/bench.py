@@ -27,9 +27,10 @@ import loads  # noqa: E402
 import parts  # noqa: E402
 import report  # noqa: E402
 import sizes  # noqa: E402
+import starts  # noqa: E402
 from scenes import SCENES, Certs, Envoy  # noqa: E402
 
-PARTS = {"sizes": sizes, "cli": cli, "injector": injector, "installation": installation}  # bench/parts.py says what they are
+PARTS = {"sizes": sizes, "starts": starts, "cli": cli, "injector": injector, "installation": installation}  # bench/parts.py says what they are
 MEMORY_SAMPLES = ("plain-http1", "mtls-tcp", "mtls-h2")
 
 
