@@ -73,6 +73,7 @@ enum {
     /* Admin ports */
     LIMIT_ADMIN_CONNECTIONS = 64,
     LIMIT_GRPC_CONNECTIONS = 20000,      /* proxies connected to one control-plane component */
+    LIMIT_FIRST_ANSWERS = 4 * 1024 * 1024, /* bytes of first answers that destination keeps for those who ask the same next */
     LIMIT_ADMIN_BODY = 4096,             /* of a request */
     LIMIT_ADMIN_ANSWER = 128 * 1024 * 1024, /* of metrics with all series that there can be */
 

@@ -121,6 +121,35 @@ static int add(struct views *views, struct view *view, const struct view_kind *k
     return 0;
 }
 
+/* Makes it anew; false: no call has stayed, and it is gone. */
+static bool renew(struct view *view)
+{
+    view->busy = true;
+    if (!view->broken) {
+        count(view->views->remakes);
+        view->kind->remake(view);
+    }
+    if (view->broken)
+        view_end(view, GRPC_OK, SLICE_NULL);
+    view->busy = false;
+    if (!list_empty(&view->calls))
+        return true;
+    view_leave_unused(view);
+    return false;
+}
+
+/*
+ * Its calls are told what has changed, so that they and one that joins know the same: what comes and goes before the view
+ * is made anew would never be taken back from one that has seen it. False: it is gone.
+ */
+static bool is_told(struct view *view)
+{
+    if (list_empty(&view->dirty_link))
+        return true;
+    list_remove(&view->dirty_link);
+    return renew(view);
+}
+
 int views_get(struct views *views, const struct view_kind *kind, const char *key, int len, size_t size, struct view **ret_view)
 {
     struct map_entry *entry;
@@ -130,8 +159,9 @@ int views_get(struct views *views, const struct view_kind *kind, const char *key
     if (len < 0 || (size_t)len >= size)
         return -EINVAL;
     entry = map_find(&views->by_key, slice_of(key, (size_t)len));
-    if (entry) {
-        *ret_view = CONTAINER_OF(entry, struct view, entry);
+    view = entry ? CONTAINER_OF(entry, struct view, entry) : NULL;
+    if (view && is_told(view)) {
+        *ret_view = view;
         return 0;
     }
     view = calloc(1, kind->size);
@@ -311,19 +341,8 @@ static void remake_dirty(struct task *task)
     struct views *views = CONTAINER_OF(task, struct views, remake);
     struct list *link;
 
-    while ((link = list_pop(&views->dirty))) {
-        struct view *view = CONTAINER_OF(link, struct view, dirty_link);
-
-        view->busy = true;
-        if (!view->broken) {
-            count(views->remakes);
-            view->kind->remake(view);
-        }
-        if (view->broken)
-            view_end(view, GRPC_OK, SLICE_NULL);
-        view->busy = false;
-        view_leave_unused(view);
-    }
+    while ((link = list_pop(&views->dirty)))
+        renew(CONTAINER_OF(link, struct view, dirty_link));
     begin_rest(views);
 }
 
@@ -369,14 +388,22 @@ void view_begin(struct view *view, struct grpc_server_call *call, struct slice a
 {
     if (list_empty(&view->calls))
         view_said(view, answer);
-    if (view_join(view, call, answer.len) == 0)
-        (void)grpc_reply(call, answer);
+    if (view_join(view, call, answer.len) == 0 && grpc_reply(call, answer) < 0)
+        view_end_call(call, GRPC_RESOURCE_EXHAUSTED, SLICE_LIT("no memory"));
 }
 
 void view_leave_unused(struct view *view)
 {
     if (list_empty(&view->calls) && !view->busy)
         view->kind->free(view);
+}
+
+void view_end_call(struct grpc_server_call *call, int status, struct slice text)
+{
+    struct view_call *joined = grpc_server_call_owner(call);
+
+    grpc_finish(call, status, text);
+    leave(joined);
 }
 
 static void send_to(struct view_call *call, struct grpc_message *message)

@@ -68,7 +68,7 @@ void views_count(struct views *views, struct metric_shard *shard, int families, 
 /* No calls are left. */
 void views_release(struct views *views);
 /*
- * Finds the view of the key (0), or makes one, all zero behind its struct view, which has a copy of the key (1). -EINVAL: the
+ * Finds the view of the key (0), which has told its calls of all that has changed, or makes one, all zero behind its struct view, which has a copy of the key (1). -EINVAL: the
  * key, as snprintf() said its length, did not fit in `size`; -ENOMEM.
  */
 int views_get(struct views *views, const struct view_kind *kind, const char *key, int len, size_t size, struct view **ret_view);
@@ -98,6 +98,8 @@ int view_join(struct view *view, struct grpc_server_call *call, size_t first);
 int view_join_of(struct view *view, struct grpc_server_call *call, size_t first, uint64_t owner);
 /* The same for a view whose first answer says everything, which is sent too. */
 void view_begin(struct view *view, struct grpc_server_call *call, struct slice answer);
+/* A call that has joined ends; its view may be gone after. */
+void view_end_call(struct grpc_server_call *call, int status, struct slice text);
 /* Frees a view that no call joined. */
 void view_leave_unused(struct view *view);
 /* To all calls of the view. */

@@ -136,6 +136,7 @@ int destination_new(struct controller *controller, struct destination **ret_dest
     if (!destination)
         return -ENOMEM;
     destination->controller = controller;
+    answers_init(&destination->answers);
     r = views_init(&destination->views, &controller->loop, (size_t)controller->options.queue_capacity * DESTINATION_BYTES);
     views_count(&destination->views, controller->shard, controller->view_families, "destination");
     destination->service = (struct grpc_service){.methods = methods, .count = sizeof(methods) / sizeof(methods[0]),

@@ -6,6 +6,7 @@
 #include "api/destination.h"
 #include "api/workload.h"
 #include "base/mutation.h"
+#include "control/destination/answers.h"
 #include "control/destination/endpoints.h"
 #include "control/destination/internal.h"
 
@@ -29,6 +30,7 @@ struct endpoints_view {
     struct cluster_host target; /* text in the key */
     struct client_view client;  /* text in the key; the node only where it matters, see by_node */
     bool by_node;               /* the Service's traffic stays on the client's node */
+    struct answer answer;       /* the first one, while it is kept */
     struct members members;
     bool exists; /* as last told */
 };
@@ -291,6 +293,7 @@ static void remake(struct view *base)
     const struct kube_service *service = service_of(view);
     struct arena arena;
 
+    answers_forget(&destination_of(base)->answers, &view->answer);
     if (!service) {
         if (view->exists)
             tell_none(view, false);
@@ -310,6 +313,7 @@ static void free_view(struct view *base)
 {
     struct endpoints_view *view = of(base);
 
+    answers_forget(&destination_of(base)->answers, &view->answer);
     free(view->members.items);
     view_release(base);
     free(view);
@@ -383,15 +387,9 @@ void destination_node_moved(struct destination *destination, struct slice node, 
 
 /* --- calls --- */
 
-static int send_to_one(void *call, struct slice message)
+static int add_to_answer(void *answer, struct slice message)
 {
-    return grpc_reply(call, message);
-}
-
-static int count_bytes(void *sum, struct slice message)
-{
-    *(size_t *)sum += message.len;
-    return 0;
+    return answer_add(answer, message);
 }
 
 /* All that there is as an update, perhaps an empty one. A new view has said nothing yet: this is what it says. */
@@ -417,29 +415,50 @@ static int describe_all(struct endpoints_view *view, const struct kube_service *
 }
 
 /* The first answer: all that there is, or that there is nothing. */
-static void answer(struct endpoints_view *view, const struct kube_service *service, struct grpc_server_call *call, struct slice node)
+static int encode_answer(struct endpoints_view *view, const struct kube_service *service, struct arena *arena)
 {
     struct endpoint_update now = {.kind = ENDPOINTS_ADD}, none = {.kind = ENDPOINTS_NONE, .exists = true};
-    const struct endpoint_update *first;
     struct label labels[2];
-    struct arena arena;
-    size_t bytes = 0;
     int r;
 
-    arena_init(&arena, SIZE_MAX);
     now.set_labels = endpoints_labels(&view->target, labels);
-    r = describe_all(view, service, &arena, &now);
-    first = now.added_count ? &now : &none;
-    if (r < 0) {
+    r = describe_all(view, service, arena, &now);
+    return r < 0 ? r : encode_parts(now.added_count ? &now : &none, add_to_answer, &view->answer);
+}
+
+/* Unless it is still there. 0, or a negative errno, and then there is none. */
+static int make_answer(struct endpoints_view *view, const struct kube_service *service)
+{
+    struct answers *answers = &destination_of(&view->view)->answers;
+    struct arena arena;
+    int r;
+
+    if (!answer_is_made(&view->answer)) {
+        arena_init(&arena, SIZE_MAX);
+        r = encode_answer(view, service, &arena);
+        arena_release(&arena);
+        if (r < 0) {
+            answers_forget(answers, &view->answer);
+            return r;
+        }
+    }
+    answers_keep(answers, &view->answer);
+    return 0;
+}
+
+static void answer(struct endpoints_view *view, const struct kube_service *service, struct grpc_server_call *call, struct slice node)
+{
+    int r = make_answer(view, service);
+
+    if (r == -ENOMEM) {
         grpc_finish(call, GRPC_RESOURCE_EXHAUSTED, SLICE_LIT("no memory"));
         view_leave_unused(&view->view);
-    } else if (encode_parts(first, count_bytes, &bytes) < 0) {
+    } else if (r < 0) {
         grpc_finish(call, GRPC_INTERNAL, SLICE_LIT("the endpoints cannot be encoded"));
         view_leave_unused(&view->view);
-    } else if (view_join_of(&view->view, call, bytes, owner_of(node)) == 0) {
-        (void)encode_parts(first, send_to_one, call);
+    } else if (view_join_of(&view->view, call, view->answer.bytes, owner_of(node)) == 0 && answer_send(&view->answer, call) < 0) {
+        view_end_call(call, GRPC_RESOURCE_EXHAUSTED, SLICE_LIT("no memory"));
     }
-    arena_release(&arena);
 }
 
 static void answer_service(struct destination *destination, struct grpc_server_call *call, const struct cluster_host *target,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "control/cluster_host.h"
+#include "control/destination/answers.h"
 #include "control/destination/describe.h"
 #include "control/destination/destination.h"
 #include "control/grpc_meter.h"
@@ -14,6 +15,7 @@ struct destination {
     struct subscriber subscriber;
     bool subscribed;
     struct views views; /* of both methods */
+    struct answers answers; /* of Get */
     uint64_t surroundings; /* counts changes of what descriptions of all endpoints depend on: namespaces, Servers, zones of nodes */
     struct grpc_service service;
     struct grpc_meter *meter;
