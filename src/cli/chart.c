@@ -85,7 +85,11 @@ static int make_data(const struct chart_release *release, json_t *values, struct
                           "Chart", "Name", json_object_get(chart, "name"), "Version", json_object_get(chart, "version"),
                           "AppVersion", json_object_get(chart, "appVersion"));
     json_decref(chart);
-    return *ret_data ? 0 : errmsg_set(msg, -ENOMEM, "out of memory");
+    if (*ret_data && (!release->objects || json_object_set(*ret_data, TEMPLATE_OBJECTS, release->objects) == 0))
+        return 0;
+    json_decref(*ret_data);
+    *ret_data = NULL;
+    return errmsg_set(msg, -ENOMEM, "out of memory");
 }
 
 /* --- objects --- */

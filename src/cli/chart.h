@@ -22,6 +22,7 @@ struct chart_release {
     const char *chart;      /* "linkerd-crds" */
     const char *name;       /* "linkerd" */
     const char *namespace_; /* "linkerd" */
+    json_t *objects;        /* of the cluster, for `lookup`: an array, borrowed; NULL: none are known */
 };
 
 /*

@@ -96,7 +96,7 @@ static int install(const struct install *options, json_t *values, struct errmsg 
     if (r == 0)
         r = own_values(flags, values, msg);
     if (r == 0)
-        r = install_render(flags->crds ? CHART_CRDS : CHART_CONTROL_PLANE, flags->namespace_, values, msg, problems, text);
+        r = install_render(flags->crds ? CHART_CRDS : CHART_CONTROL_PLANE, flags->namespace_, values, NULL, msg, problems, text);
     return r == 0 ? install_print(flags->output, buffer_slice(text), msg) : r;
 }
 

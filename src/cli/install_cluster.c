@@ -74,7 +74,7 @@ static const char *name_of(json_t *object)
 /* The definitions that the chart brings, as a set of names. */
 static int wanted_definitions(struct errmsg *msg, json_t **ret_names)
 {
-    const struct chart_release release = {CHART_CRDS, "linkerd-crds", "linkerd"};
+    const struct chart_release release = {CHART_CRDS, "linkerd-crds", "linkerd", NULL};
     json_t *values = json_object(), *names = json_object(), *objects = NULL, *object;
     struct buffer text, problems;
     size_t index;

@@ -110,7 +110,7 @@ static int install_cni(void *options_, const struct words *arguments)
     if (r == 0)
         r = values_put_given(values, &given, &msg);
     if (r == 0)
-        r = install_render(CHART_CNI, options->namespace_, values, &msg, &problems, &text);
+        r = install_render(CHART_CNI, options->namespace_, values, NULL, &msg, &problems, &text);
     if (r == 0)
         r = install_print(options->output, buffer_slice(&text), &msg);
     status = install_report(COMMAND, r, &msg, &problems);

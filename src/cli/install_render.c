@@ -10,11 +10,11 @@
 #include "cli/install_overrides.h"
 #include "cli/values.h"
 
-int install_render(const char *chart, const char *namespace_, json_t *values, struct errmsg *msg, struct buffer *ret_problems,
+int install_render(const char *chart, const char *namespace_, json_t *values, json_t *objects, struct errmsg *msg, struct buffer *ret_problems,
                    struct buffer *ret_text)
 {
     bool is_control_plane = strcmp(chart, CHART_CONTROL_PLANE) == 0, crds = strcmp(chart, CHART_CRDS) == 0;
-    struct chart_release release = {chart, is_control_plane ? "linkerd" : chart, namespace_};
+    struct chart_release release = {chart, is_control_plane ? "linkerd" : chart, namespace_, objects};
     json_t *complete = json_deep_copy(values);
     int r = complete ? 0 : errmsg_set(msg, -ENOMEM, "out of memory");
 

@@ -11,8 +11,9 @@
 /*
  * Appends the objects of the chart (CHART_CRDS, CHART_CNI or CHART_CONTROL_PLANE), as this program makes them, and of the control plane the Secret
  * that keeps the values. `values` are those of the user, not complete, and stay as they are. -EINVAL with *ret_problems or *msg as chart_render().
+ * `objects` of the cluster are what the templates' `lookup` finds: an array, or NULL.
  */
-int install_render(const char *chart, const char *namespace_, json_t *values, struct errmsg *msg, struct buffer *ret_problems,
+int install_render(const char *chart, const char *namespace_, json_t *values, json_t *objects, struct errmsg *msg, struct buffer *ret_problems,
                    struct buffer *ret_text);
 /* On standard output; `output` is "yaml" or "json". */
 int install_print(const char *output, struct slice text, struct errmsg *msg);

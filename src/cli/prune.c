@@ -59,7 +59,7 @@ static int keys_of_installation(const struct found *found, json_t *keys, struct 
     buffer_init(&text, LIMIT_TEMPLATE_OUTPUT);
     buffer_init(&problems, LIMIT_TEMPLATE_FILE);
     if (r == 0)
-        r = install_render(CHART_CONTROL_PLANE, found->namespace_, values, msg, &problems, &text);
+        r = install_render(CHART_CONTROL_PLANE, found->namespace_, values, NULL, msg, &problems, &text);
     if (r < 0 && problems.len)
         errmsg_set(msg, r, "%.*s", SLICE_ARGS(slice_take(buffer_slice(&problems), slice_find(buffer_slice(&problems), '\n'))));
     if (r == 0)

@@ -123,6 +123,7 @@ static int upgrade(const struct upgrade *options, json_t *values, struct errmsg 
 {
     const struct install_flags *flags = &options->flags;
     struct found found = {NULL, NULL, flags->namespace_, COMMAND};
+    json_t *webhooks = NULL;
     int r = namespace_check(flags->namespace_, msg);
 
     if (r == 0)
@@ -130,9 +131,12 @@ static int upgrade(const struct upgrade *options, json_t *values, struct errmsg 
     if (r == 0)
         r = flags->crds ? definitions(&found, flags, values, msg) : control_plane(&found, options, values, msg);
     if (r == 0)
-        r = install_render(flags->crds ? CHART_CRDS : CHART_CONTROL_PLANE, flags->namespace_, values, msg, problems, text);
+        r = found_webhooks(&found, msg, &webhooks);
+    if (r == 0)
+        r = install_render(flags->crds ? CHART_CRDS : CHART_CONTROL_PLANE, flags->namespace_, values, webhooks, msg, problems, text);
     if (r == 0)
         r = install_print(flags->output, buffer_slice(text), msg);
+    json_decref(webhooks);
     json_decref(found.manifests);
     kube_close(found.kube);
     return r;

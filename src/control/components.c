@@ -71,7 +71,8 @@ static int start_injector(struct program *program)
 {
     const struct settings *settings = &program->settings;
     struct controller *controller = &program->controller;
-    const struct injector_settings injector = {.values = settings->values, .trust_anchors = settings->trust_anchors};
+    const struct injector_settings injector = {
+        .values = settings->values, .trust_anchors = settings->trust_anchors, .anchors_map = settings->anchors_map};
     struct api_client *client = program->cluster ? cluster_client(program->cluster) : NULL;
     struct errmsg msg = {""};
     int r = injector_service_new(controller, client, &injector, program->injector_family, &msg, &program->injector);

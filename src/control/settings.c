@@ -521,6 +521,8 @@ static void finish_issuer(struct settings *settings)
 {
     bool is_as_in_chart = settings->components == COMPONENT_INJECTOR || (settings->cluster && !settings->issuer);
 
+    if (settings->components == COMPONENT_INJECTOR && settings->cluster && !settings->trust_anchors)
+        settings->anchors_map = "linkerd-identity-trust-roots";
     if (is_as_in_chart && !settings->trust_anchors)
         settings->trust_anchors = "/var/run/linkerd/identity/trust-roots/ca-bundle.crt";
     if (!settings->issuer)

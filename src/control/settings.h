@@ -23,6 +23,7 @@ struct settings {
     const char *issuer;           /* directory */
     const char *token_key;        /* file of public keys; NULL: not given */
     const char *trust_anchors;    /* PEM file; NULL: those beside the issuer */
+    const char *anchors_map;      /* the ConfigMap that is mounted there, to be followed at the API server; NULL: none */
     struct addr webhook_addr;     /* HTTPS; version 0: there is none */
     bool domain_given;            /* --cluster-domain */
     bool no_validator;            /* of the policy component: --admission-controller-disabled */

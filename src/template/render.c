@@ -21,7 +21,7 @@ struct render {
     int line;
     const char *word; /* being run, for sentences */
     json_t *kept;     /* list of what was made */
-    json_t *nil;
+    json_t *nil, *root; /* what it was begun with */
     size_t kept_bytes;
     struct variable variables[VARIABLES];
     size_t variable_count, frame; /* those from `frame` on belong to this definition */
@@ -72,6 +72,11 @@ json_t *render_keep(struct render *x, json_t *value)
         return NULL;
     }
     return value;
+}
+
+json_t *render_objects(const struct render *x)
+{
+    return json_object_get(x->root, TEMPLATE_OBJECTS);
 }
 
 json_t *render_text(struct render *x, struct buffer *text)
@@ -423,6 +428,7 @@ int template_render(const struct template_set *set, struct slice name, json_t *d
     x->out = ret_text;
     x->msg = msg;
     x->nil = json_null();
+    x->root = data;
     run_definition(x, definition, data);
     r = x->error;
     json_decref(x->kept);

@@ -143,6 +143,24 @@ static void test_words(void **state)
     RUN(examples);
 }
 
+/* What is known of a cluster, and nothing where nothing is. */
+static void test_lookup(void **state)
+{
+    static const char objects[] = "{\"objects of the cluster\": [{\"apiVersion\": \"v1\", \"kind\": \"Node\", \"metadata\": {\"name\": \"n\"}, \"at\": \"here\"},"
+                                  "{\"apiVersion\": \"v1\", \"kind\": \"Pod\", \"metadata\": {\"name\": \"n\", \"namespace\": \"m\"}, \"at\": \"there\"}]}";
+    static const struct example examples[] = {
+        {"{{ (lookup \"v1\" \"Node\" \"\" \"n\").at }}{{ (lookup \"v1\" \"Pod\" \"m\" \"n\").at }}", objects, "herethere"},
+        {"{{ define \"d\" }}{{ (lookup \"v1\" \"Node\" \"\" \"n\").at }}{{ end }}{{ include \"d\" (list) }}", objects, "here"},
+        {"{{ toJson (lookup \"v1\" \"Pod\" \"\" \"n\") }}{{ toJson (lookup \"v2\" \"Node\" \"\" \"n\") }}{{ toJson (lookup \"v1\" \"Node\" \"\" \"o\") }}",
+         objects, "{}{}{}"},
+        {"{{ toJson (lookup \"v1\" \"Node\" \"\" \"n\") }}{{ range (lookup \"v1\" \"Node\" \"\" \"n\").items }}x{{ end }}", NULL, "{}"},
+        {"{{ lookup \"v1\" \"Node\" \"\" \"\" }}", NULL, "!f:1: lookup: the name is empty: lists are not looked up"},
+        {"{{ lookup \"v1\" \"Node\" \"\" 1 }}", NULL, "!f:1: lookup: argument 4 is an integer: expected a text"},
+    };
+
+    RUN(examples);
+}
+
 static void test_yaml(void **state)
 {
     static const struct example examples[] = {
@@ -165,7 +183,7 @@ static void test_refused_when_read(void **state)
 {
     static const struct example examples[] = {
         {"a\n{{ frob .x }}", NULL, "!f:2: unknown word \"frob\": see docs/chart.md for those that templates may use"},
-        {"{{ lookup \"v1\" }}", NULL, "!f:1: unknown word \"lookup\": see docs/chart.md for those that templates may use"},
+        {"{{ tpl \"v1\" }}", NULL, "!f:1: unknown word \"tpl\": see docs/chart.md for those that templates may use"},
         {"{{ .x", NULL, "!f:1: unexpected \"the end of the file\": expected the end of the action, }}"},
         {"{{ if .x }}\na", NULL, "!f:2: the block that begins in line 1 has no end: expected {{ end }}"},
         {"{{ end }}", NULL, "!f:1: unexpected end: no block is open"},
@@ -247,8 +265,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_text_and_trimming), cmocka_unit_test(test_values),          cmocka_unit_test(test_blocks),
-        cmocka_unit_test(test_words),             cmocka_unit_test(test_yaml),            cmocka_unit_test(test_refused_when_read),
-        cmocka_unit_test(test_refused_when_rendered), cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_words),             cmocka_unit_test(test_lookup),          cmocka_unit_test(test_yaml),
+        cmocka_unit_test(test_refused_when_read), cmocka_unit_test(test_refused_when_rendered), cmocka_unit_test(test_bounds),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,7 +13,9 @@
  *
  * Data is a tree of jansson: objects are maps, reals are Go's float64 (what
  * Helm makes of a number in a file), integers its int64 (what --set makes), a
- * null or a missing key is nil. Rendering reads it and changes nothing.
+ * null or a missing key is nil. Rendering reads it and changes nothing. What the
+ * word `lookup` finds is an array of objects under the key TEMPLATE_OBJECTS of
+ * the data; without it there is nothing, as with `helm template`.
  *
  * Bounded: bytes of a file, of the output and of all values made on the way,
  * depth of blocks and of includes, steps (LIMIT_TEMPLATE_*). Sentences begin
@@ -27,6 +29,8 @@
 #include "base/buffer.h"
 #include "base/errmsg.h"
 #include "base/slice.h"
+
+#define TEMPLATE_OBJECTS "objects of the cluster"
 
 struct template_set;
 

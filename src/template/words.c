@@ -23,6 +23,7 @@ static const struct word words[] = {
     {"le", 2, 2, word_le},
     {"len", 1, 1, word_len},
     {"list", 0, ANY, word_list},
+    {"lookup", 4, 4, word_lookup},
     {"lt", 2, 2, word_lt},
     {"merge", 2, ANY, word_merge},
     {"ne", 2, 2, word_ne},

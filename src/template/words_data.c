@@ -110,6 +110,32 @@ json_t *word_len(struct render *x, json_t *const *args, size_t count)
     return render_fail(x, "got %s: expected a text, a list or a map", value_kind(args[0]));
 }
 
+static bool is_text(json_t *value, json_t *wanted)
+{
+    return json_is_string(value) ? json_equal(value, wanted) : !value && json_string_length(wanted) == 0;
+}
+
+/* As Helm: API version, kind, namespace ("" for kinds without one) and name; an empty map where there is no such object. */
+json_t *word_lookup(struct render *x, json_t *const *args, size_t count)
+{
+    json_t *objects = render_objects(x), *object;
+    size_t i;
+
+    for (i = 0; i < count; i++)
+        if (!json_is_string(args[i]))
+            return render_fail(x, "argument %zu is %s: expected a text", i + 1, value_kind(args[i]));
+    if (!json_string_length(args[3]))
+        return render_fail(x, "the name is empty: lists are not looked up");
+    json_array_foreach (objects, i, object) {
+        json_t *metadata = json_object_get(object, "metadata");
+
+        if (json_equal(json_object_get(object, "apiVersion"), args[0]) && json_equal(json_object_get(object, "kind"), args[1]) &&
+            is_text(json_object_get(metadata, "namespace"), args[2]) && json_equal(json_object_get(metadata, "name"), args[3]))
+            return object;
+    }
+    return render_keep(x, json_object());
+}
+
 /* As Sprig: what is no number is 0. */
 json_t *word_int(struct render *x, json_t *const *args, size_t count)
 {

@@ -88,8 +88,8 @@ def _add_theirs(image, programs):
                 image.file(library, file, mode=0o755)
 
 
-def of_edge(mesh, folder):
-    """(definitions, the rest): what Linkerd's `install` prints, by its charts and Helm, and the Secret in which it keeps the values."""
+def edge_charts(mesh, folder):
+    """(the folder of Linkerd's charts, whole; the values of an installation), and values.yaml with them in the folder."""
     charts, pems = folder / "charts", certificates(mesh, folder)
     shutil.copytree(peers() / "linkerd2-charts", charts)
     for chart in ("linkerd-crds", "linkerd-control-plane"):
@@ -97,6 +97,12 @@ def of_edge(mesh, folder):
     values = {"linkerdVersion": EDGE, "cliVersion": f"linkerd/cli {EDGE}", "identityTrustAnchorsPEM": pems["anchors"] + "\n",
               "identity": {"issuer": {"tls": {"crtPEM": pems["issuer.crt"] + "\n", "keyPEM": pems["issuer.key"] + "\n"}}}}
     (folder / "values.yaml").write_text(yaml.safe_dump(values))
+    return charts, values
+
+
+def of_edge(mesh, folder):
+    """(definitions, the rest): what Linkerd's `install` prints, by its charts and Helm, and the Secret in which it keeps the values."""
+    charts, values = edge_charts(mesh, folder)
 
     def rendered(chart, *flags):
         done = helm.template(helm.find(), charts / chart, *flags, home=folder)

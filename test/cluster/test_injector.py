@@ -2,18 +2,22 @@
 service account's token, its certificates made by itself."""
 
 import base64
+import itertools
 import json
 import pathlib
+import re
 import subprocess
 
 import pytest
 import yaml
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from cluster.api import Api
 from cluster.cluster import missing_programs
 from lib import netns
 from lib.controller import replace
+from lib.issuers import make as make_anchor
 from lib.wait import until
 from lib.webhook import containers
 
@@ -21,7 +25,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(not netns.available(), reason
               pytest.mark.skipif(bool(missing_programs()), reason="the cluster's programs are not built: scripts/deps cluster")]
 
 SECRET, CONFIGURATION = "linkerd-proxy-injector-k8s-tls", "linkerd-proxy-injector-webhook-config"
-LONG = 60
+ROOTS = "linkerd-identity-trust-roots"
+LONG, SHORT = 60, 5
 
 
 def chart(binaries):
@@ -64,11 +69,13 @@ users: [{{name: u, user: {{tokenFile: token}}}}]
 contexts: [{{name: pod, context: {{cluster: c, user: u}}}}]
 """)
 
-    def start(self):
+    def start(self, mounted=True):
+        """With the anchors of its directory; or with those of the API server, as in the chart."""
+        anchors = ["--trust-anchors", self.directory / "anchors"] if mounted else []
         self.program = self.programs.start([
             self.binaries["linkerd-controller"], "proxy-injector", "-linkerd-namespace=linkerd", "-make-certificate=true", "-log-level=debug",
             "--kubeconfig", self.directory / "kubeconfig", f"--addr={self.api.host.ip4}:{8443 + self.number}", f"--admin-addr=127.0.0.1:{9995 + self.number}",
-            "--values", self.directory / "values", "--trust-anchors", self.directory / "anchors"],
+            "--values", self.directory / "values", *anchors],
             namespace=self.api.host, name=f"injector-{self.number}")
         return self
 
@@ -96,6 +103,8 @@ def replica(api, programs, binaries, tmp_path):
             one.program.stop()
     api.kubectl("delete", "pods,replicasets", "--all", "--grace-period=0", "--force", "-n", "default", check=False)
     api.kubectl("delete", "secret", SECRET, "-n", "linkerd", "--ignore-not-found")
+    api.kubectl("patch", "mutatingwebhookconfiguration", CONFIGURATION, "--type=json", "-p",
+                '[{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]', check=False)
 
 
 def pod(name, annotations):
@@ -138,7 +147,45 @@ def test_pods_get_proxies(api, replica):
     api.control.apply(young, account)
     made, said = create(api, thing)
     assert made and "linkerd-proxy" in containers(made), said
-    assert "403" not in one.program.output
+    assert not re.search(r"\b403\b", one.program.output)
+
+
+def anchors_of(made):
+    proxy = next(one for one in made["spec"]["initContainers"] if one["name"] == "linkerd-proxy")
+    return next(one["value"] for one in proxy["env"] if one["name"] == "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS").strip()
+
+
+def test_anchors_are_those_of_the_api_server(api, replica, tmp_path):
+    """Not those of the volume, which the kubelet brings later: there is none here at all. What is no bundle changes nothing."""
+    def tell(text):
+        api.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": ROOTS, "namespace": "linkerd"}, "data": {"ca-bundle.crt": text}})
+
+    def made_with(text):
+        made, said = create(api, pod(f"pod-{next(numbers)}", {"linkerd.io/inject": "enabled"}))
+        assert made, said
+        return anchors_of(made) == text
+
+    numbers = itertools.count()
+    one = replica()
+    first = (one.directory / "anchors").read_text().strip()
+    second = make_anchor(tmp_path, "second")[0].public_bytes(serialization.Encoding.PEM).decode().strip()
+    tell(first)
+    try:
+        one.start(mounted=False).ready()
+        assert made_with(first)
+        tell(f"{first}\n{second}")
+        until(lambda: made_with(f"{first}\n{second}"), lambda: one.program.output, SHORT)
+        line = len(one.program.lines)
+        tell("nonsense")
+        one.program.wait_line(f"the last good trust anchors stay in force: the ConfigMap {ROOTS}", start=line)
+        assert made_with(f"{first}\n{second}")
+        api.stop_apiserver()
+        api.start_apiserver()
+        tell(second)
+        until(lambda: made_with(second), lambda: one.program.output, LONG)
+        assert not re.search(r"\b403\b", one.program.output)
+    finally:
+        api.kubectl("delete", "configmap", ROOTS, "-n", "linkerd", "--ignore-not-found")
 
 
 def test_the_api_server_restarts(api, replica):

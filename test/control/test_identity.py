@@ -193,9 +193,11 @@ def another_anchor(issuer):
     issuer.certificate = make_ca("identity.linkerd.cluster.local", issuer.key, (make_ca("root", key), key), 365, 0)
 
 
-@pytest.mark.parametrize("spoil,reason", [
-    (rsa_issuer, r"tls\.key: .*P-256.*RSA 2048"), (ran_out, r"expired"), (not_a_ca, r"not a CA|CA"),
-    (another_key, r"key"), (another_anchor, r"anchor")], ids=lambda value: getattr(value, "__name__", ""))
+SPOILT = [(rsa_issuer, r"tls\.key: .*P-256.*RSA 2048"), (ran_out, r"expired"), (not_a_ca, r"not a CA|CA"), (another_key, r"key"),
+          (another_anchor, r"anchor")]
+
+
+@pytest.mark.parametrize("spoil,reason", SPOILT, ids=lambda value: getattr(value, "__name__", ""))
 @pytest.mark.parametrize("at_start", [True, False], ids=["at the start", "while running"])
 def test_issuers_that_cannot_be_used(control, wait_for, spoil, reason, at_start):
     """Each is refused with its reason; the last good one stays, or there is none; a good one is taken up afterwards."""

@@ -228,14 +228,27 @@ env:
 {{- end }}
 {{- end }}
 
-{{/* Where a webhook is served, and by whose certificate: `root`, name, path and the values of the webhook. */}}
+{{/*
+Where a webhook is served, and by whose certificate: `root`, kind of its configuration, name and the values of the webhook. What others write, a
+component or cert-manager, is repeated as it stands in the cluster: applying a manifest without it would take away what an earlier one had, and
+with it the webhook, until it is written anew.
+*/}}
 {{- define "linkerd.webhook-client" -}}
 service:
   name: {{ .name }}
   namespace: {{ .root.Release.Namespace }}
   path: "/"
-{{- with .of.caBundle | default (ternary "" .of.crtPEM .of.externalSecret) }}
-caBundle: {{ . | trim | b64enc }}
+{{- $given := .of.caBundle | default (ternary "" .of.crtPEM .of.externalSecret) }}
+{{- if $given }}
+caBundle: {{ $given | trim | b64enc }}
+{{- else }}
+{{- $known := lookup "admissionregistration.k8s.io/v1" .kind "" (printf "%s-webhook-config" .name) }}
+{{- $webhook := printf "%s.linkerd.io" .name }}
+{{- range $known.webhooks }}
+{{- if and (eq .name $webhook) .clientConfig.caBundle }}
+caBundle: {{ .clientConfig.caBundle }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/limits.h"
+#include "control/config_map.h"
 #include "control/injector/events.h"
 #include "control/injector/meter.h"
 #include "control/injector/namespaces.h"
@@ -23,25 +24,39 @@ struct injector_service {
     struct event_meter event_meter;
     struct template_set *templates;
     struct watched_files files;
+    struct config_map *anchors_map; /* NULL: anchors are those of the file */
+    struct buffer anchors;          /* of the ConfigMap, PEM; empty: not known */
     struct injector *injector; /* NULL: no usable values yet */
     int first_family;
 };
 
 /* --- values and anchors --- */
 
+static int check_anchors(struct slice pem, struct errmsg *msg)
+{
+    struct x509_bundle bundle;
+    int r = x509_bundle_read(pem, msg, &bundle);
+
+    if (r == 0)
+        x509_bundle_release(&bundle);
+    return r;
+}
+
 static int read_anchors(const struct injector_service *service, struct errmsg *msg, struct buffer *ret_pem)
 {
     const char *path = service->settings.trust_anchors;
-    struct x509_bundle bundle;
-    int r = file_load(slice_str(path), LIMIT_PEM, ret_pem, msg);
+    int r;
 
+    if (service->anchors.len) {
+        buffer_init(ret_pem, LIMIT_PEM + 1);
+        r = buffer_add(ret_pem, buffer_slice(&service->anchors));
+        return r == 0 ? buffer_add_byte(ret_pem, '\0') : r;
+    }
+    r = file_load(slice_str(path), LIMIT_PEM, ret_pem, msg);
     if (r < 0)
         return r;
-    r = x509_bundle_read(buffer_slice(ret_pem), msg, &bundle);
-    if (r < 0)
-        return errmsg_prefix(msg, r, "%s", path);
-    x509_bundle_release(&bundle);
-    return buffer_add_byte(ret_pem, '\0');
+    r = check_anchors(buffer_slice(ret_pem), msg);
+    return r < 0 ? errmsg_prefix(msg, r, "%s", path) : buffer_add_byte(ret_pem, '\0');
 }
 
 static int make_injector(const struct injector_service *service, json_t *values, struct errmsg *msg, struct injector **ret_injector)
@@ -94,6 +109,41 @@ static void on_result(struct watched_files *files, int result, const char *why)
         log_line(log, LOG_WARN, "proxy-injector", "the last good values and trust anchors stay in force: %s", why);
     else
         log_line(log, LOG_ERROR, "proxy-injector", "there are no usable values: %s", why);
+}
+
+static void reload(struct injector_service *service)
+{
+    struct errmsg msg = {""};
+    int r = load(&service->files, &msg);
+
+    on_result(&service->files, r, msg.text[0] ? msg.text : "no memory");
+}
+
+/* Of the ConfigMap, which may be told again as it is. */
+static void on_anchors(void *owner, struct slice pem)
+{
+    struct injector_service *service = owner;
+    struct errmsg msg = {""};
+
+    if (slice_eq(pem, buffer_slice(&service->anchors)))
+        return;
+    if (check_anchors(pem, &msg) < 0) {
+        log_line(service->controller->log, LOG_WARN, "proxy-injector", "the last good trust anchors stay in force: the ConfigMap %s: %s",
+                 service->settings.anchors_map, msg.text[0] ? msg.text : "no memory");
+        return;
+    }
+    buffer_clear(&service->anchors);
+    (void)buffer_add(&service->anchors, pem); /* without memory: those of the file */
+    reload(service);
+}
+
+static int follow_anchors(struct injector_service *service, struct api_client *client)
+{
+    const struct config_map_setup setup = {.controller = service->controller, .client = client, .component = "proxy-injector",
+                                           .name = service->settings.anchors_map, .key = "ca-bundle.crt", .on_text = on_anchors,
+                                           .owner = service};
+
+    return config_map_new(&setup, &service->anchors_map);
 }
 
 /* --- reviews --- */
@@ -214,6 +264,7 @@ int injector_service_new(struct controller *controller, struct api_client *clien
     service->controller = controller;
     service->settings = *settings;
     service->first_family = first_family;
+    buffer_init(&service->anchors, LIMIT_PEM);
     service->hook = (struct webhook_hook){SLICE_LIT("/"), on_ask, service};
     service->files = (struct watched_files){
         .controller = controller, .paths = {settings->values, settings->trust_anchors}, .load = load, .on_result = on_result};
@@ -224,6 +275,8 @@ int injector_service_new(struct controller *controller, struct api_client *clien
         r = injector_events_new(controller, client, &service->events);
     if (r == 0)
         r = watched_files_start(&service->files);
+    if (r == 0 && client && settings->anchors_map)
+        r = follow_anchors(service, client);
     if (r < 0) {
         injector_service_free(service);
         return r;
@@ -236,7 +289,9 @@ void injector_service_free(struct injector_service *service)
 {
     if (!service)
         return;
+    config_map_free(service->anchors_map);
     watched_files_stop(&service->files);
+    buffer_release(&service->anchors);
     injector_events_free(service->events);
     event_meter_release(&service->event_meter);
     namespaces_free(service->namespaces);
@@ -258,5 +313,5 @@ const struct webhook_hook *injector_service_hook(const struct injector_service *
 
 bool injector_service_is_ready(const struct injector_service *service)
 {
-    return service->injector;
+    return service->injector && (!service->anchors_map || config_map_is_settled(service->anchors_map));
 }

@@ -1,7 +1,8 @@
 /*
  * The component proxy-injector: a webhook (control/webhook/webhook.h) that answers by review.h, with the values and trust anchors of the
  * installation as the ConfigMaps linkerd-config and linkerd-identity-trust-roots have them. They are files, and followed: a change counts
- * for the next pod, one that cannot be used changes nothing and is logged.
+ * for the next pod, one that cannot be used changes nothing and is logged. The anchors are followed at the API server too
+ * (control/config_map.h): a pod must not be made with anchors older than those that identity has, and files are brought late.
  */
 #pragma once
 
@@ -14,6 +15,7 @@ struct injector_service;
 struct injector_settings {
     const char *values;        /* YAML file */
     const char *trust_anchors; /* PEM file; NULL: those of the values count */
+    const char *anchors_map;   /* ConfigMap in the namespace of the control plane, whose ca-bundle.crt counts instead once it is known; or NULL */
 };
 
 /* The id of the first family of its metrics, or a negative errno. */
@@ -29,5 +31,5 @@ void injector_service_free(struct injector_service *service);
 /* Before a scrape. */
 void injector_service_measure(struct injector_service *service);
 const struct webhook_hook *injector_service_hook(const struct injector_service *service);
-/* It has values by which it can answer. */
+/* It has values by which it can answer, and anchors no older than the API server's, if that can tell. */
 bool injector_service_is_ready(const struct injector_service *service);

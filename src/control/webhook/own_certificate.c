@@ -207,12 +207,27 @@ static void write_secret(struct own_certificate *own)
     buffer_release(&body);
 }
 
+/* What the Secret has, and what the configuration believes: somebody else's, whose pods still serve when we take over from them. */
+static int make_with_authorities(struct own_certificate *own, struct errmsg *msg, struct webhook_pair *ret_made)
+{
+    struct arena arena;
+    struct slice before[2] = {buffer_slice(&own->pair.authorities)};
+    int r;
+
+    arena_init(&arena, LIMIT_API_ANSWER);
+    r = base64_read(&arena, buffer_slice(&own->believed), &before[1]);
+    if (r != -ENOMEM)
+        r = webhook_pair_make(slice_str(own->server_name), before, r == 0 ? 2 : 1, own->controller->sys->ops->wall(own->controller->sys), msg,
+                              ret_made);
+    arena_release(&arena);
+    return r;
+}
+
 static void make_pair(struct own_certificate *own)
 {
     struct webhook_pair made;
     struct errmsg msg = {""};
-    int r = webhook_pair_make(slice_str(own->server_name), buffer_slice(&own->pair.authorities), own->controller->sys->ops->wall(own->controller->sys),
-                              &msg, &made);
+    int r = make_with_authorities(own, &msg, &made);
 
     if (r < 0) {
         give_up(own, "no certificate can be made", msg.text[0] ? msg.text : "no memory");

@@ -7,9 +7,11 @@
  *     the configuration has other authorities      apply them, as a field manager of our own, to what was read
  *     serve with the pair
  *
+ * A new pair keeps the authorities of before, those of the Secret and those that the configuration believes: whoever served until now, another
+ * program that this one takes over from too, is believed until he is gone.
+ *
  * Several replicas agree because the Secret decides: a write to it succeeds for one of them, the others read again. Nobody serves a new
- * pair before a reading has shown that the configuration believes it, unless he has served nothing yet; authorities of before stay in the
- * configuration, so those who are late are believed too. And because the configuration is read before the Secret, and written only if it is
+ * pair before a reading has shown that the configuration believes it, unless he has served nothing yet. And because the configuration is read before the Secret, and written only if it is
  * still as it was read, nobody replaces authorities by older ones.
  *
  * Rights: create secrets; get and update this one; get and patch the configuration.

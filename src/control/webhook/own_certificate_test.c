@@ -149,7 +149,7 @@ static void others_pair(int64_t days_ago, bool believed)
     struct buffer json, authorities;
     struct errmsg msg;
 
-    assert_int_equal(webhook_pair_make(NAME, SLICE_NULL, FIXTURE_WALL - days_ago * 24 * FIXTURE_HOUR, &msg, &pair), 0);
+    assert_int_equal(webhook_pair_make(NAME, NULL, 0, FIXTURE_WALL - days_ago * 24 * FIXTURE_HOUR, &msg, &pair), 0);
     buffer_init(&json, 1 << 20);
     buffer_init(&authorities, 1 << 16);
     assert_int_equal(secret_write(&pair, SLICE_LIT("linkerd"), "secret", "proxy-injector", SLICE_NULL, &json), 0);
@@ -160,6 +160,31 @@ static void others_pair(int64_t days_ago, bool believed)
     buffer_release(&json);
     buffer_release(&authorities);
     webhook_pair_release(&pair);
+}
+
+static void read_believed(struct arena *arena, const char *base64, struct x509_bundle *ret_bundle)
+{
+    struct slice pem;
+
+    assert_int_equal(base64_read(arena, slice_str(base64), &pem), 0);
+    assert_int_equal(x509_bundle_read(pem, NULL, ret_bundle), 0);
+}
+
+/* Whether the configuration has the first authority of this bundle too, beside its own. */
+static bool believes(const char *base64)
+{
+    struct x509_bundle theirs, now;
+    struct arena arena;
+    bool has;
+
+    arena_init(&arena, 1 << 20);
+    read_believed(&arena, base64, &theirs);
+    read_believed(&arena, world.believed, &now);
+    has = now.count > 1 && x509_bundle_has(&now, theirs.certs[0]) && !slice_eq(x509_cert_der(now.certs[0]), x509_cert_der(theirs.certs[0]));
+    x509_bundle_release(&theirs);
+    x509_bundle_release(&now);
+    arena_release(&arena);
+    return has;
 }
 
 /* How often something stands in the log so far. */
@@ -384,6 +409,27 @@ static void an_old_one_is_replaced(void **state)
     assert_ptr_not_equal(webhook_certificate_context(world.certificate), first);
 }
 
+/* Another program has served until now, by a Secret without authorities of its own: what vouches for it stays in the configuration. */
+static void anothers_is_taken_over(void **state)
+{
+    char theirs[sizeof(world.believed)];
+    struct served *applied;
+
+    others_pair(1, true);
+    json_object_del(json_object_get(world.secret, "data"), "ca.crt");
+    snprintf(theirs, sizeof(theirs), "%s", world.believed);
+    show_configuration(next("GET " CONFIGURATION));
+    show_secret(next("GET " SECRET));
+    take_secret(next("PUT " SECRET));
+    applied = next(APPLY);
+    assert_false(serves());
+    take_authority(applied);
+    assert_true(serves());
+    assert_true(believes(theirs));
+    pass(10);
+    a_round_without_change();
+}
+
 /* What others take away is put back. */
 static void it_is_mended(void **state)
 {
@@ -431,6 +477,7 @@ int main(void)
         ROW(another_was_quicker_with_the_secret),
         ROW(another_was_quicker_with_the_configuration),
         ROW(an_old_one_is_replaced),
+        ROW(anothers_is_taken_over),
         ROW(it_is_mended),
         ROW(ended_in_the_middle),
     };

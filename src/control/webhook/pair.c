@@ -27,9 +27,9 @@ void webhook_pair_release(struct webhook_pair *pair)
 
 /* --- making --- */
 
-static int make_authority(int64_t wall_ns, struct errmsg *msg, struct x509_cert **ret_cert, struct x509_issuer **ret_issuer)
+/* Adds it to the bundle, which is empty. */
+static int make_authority(int64_t wall_ns, struct errmsg *msg, struct x509_bundle *bundle, struct x509_issuer **ret_issuer)
 {
-    struct x509_bundle bundle = {0};
     struct x509_key *key = NULL;
     struct x509_cert *cert = NULL;
     int r = x509_key_new(&key);
@@ -37,15 +37,11 @@ static int make_authority(int64_t wall_ns, struct errmsg *msg, struct x509_cert 
     if (r == 0)
         r = x509_make_anchor(key, SLICE_LIT("webhook.linkerd.io"), wall_ns, &VALIDITY, msg, &cert);
     if (r == 0)
-        r = x509_bundle_add(&bundle, cert);
+        r = x509_bundle_add(bundle, cert);
     if (r == 0)
-        r = x509_issuer_new(key, &bundle, &bundle, wall_ns, msg, ret_issuer);
-    x509_bundle_release(&bundle);
+        r = x509_issuer_new(key, bundle, bundle, wall_ns, msg, ret_issuer);
+    x509_cert_unref(cert);
     x509_key_unref(key);
-    if (r < 0)
-        x509_cert_unref(cert);
-    else
-        *ret_cert = cert;
     return r;
 }
 
@@ -75,39 +71,46 @@ static int make_leaf(const struct x509_issuer *issuer, struct san name, int64_t 
     return r;
 }
 
-static int keep_authorities(struct slice before, int64_t wall_ns, struct webhook_pair *pair)
+static int keep_authorities(struct slice before, int64_t wall_ns, struct x509_bundle *authorities)
 {
     struct x509_bundle bundle;
     int r = before.len ? x509_bundle_read(before, NULL, &bundle) : -EINVAL;
-    unsigned kept = 1;
 
     if (r < 0)
         return r == -ENOMEM ? r : 0;
-    for (size_t i = 0; r == 0 && i < bundle.count && kept < WEBHOOK_PAIR_AUTHORITIES; i++)
-        if (x509_cert_not_after(bundle.certs[i]) > wall_ns) {
-            r = x509_cert_write_pem(bundle.certs[i], &pair->authorities);
-            kept++;
-        }
+    for (size_t i = 0; r == 0 && i < bundle.count && authorities->count < WEBHOOK_PAIR_AUTHORITIES; i++)
+        if (x509_cert_not_after(bundle.certs[i]) > wall_ns && !x509_bundle_has(authorities, bundle.certs[i]))
+            r = x509_bundle_add(authorities, bundle.certs[i]);
     x509_bundle_release(&bundle);
     return r;
 }
 
-int webhook_pair_make(struct slice name, struct slice before, int64_t wall_ns, struct errmsg *msg, struct webhook_pair *ret_pair)
+static int write_authorities(const struct x509_bundle *authorities, struct webhook_pair *pair)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < authorities->count; i++)
+        r = x509_cert_write_pem(authorities->certs[i], &pair->authorities);
+    return r;
+}
+
+int webhook_pair_make(struct slice name, const struct slice before[], size_t count, int64_t wall_ns, struct errmsg *msg,
+                      struct webhook_pair *ret_pair)
 {
     struct x509_issuer *issuer = NULL;
-    struct x509_cert *authority = NULL;
+    struct x509_bundle authorities = {0};
     struct webhook_pair pair;
-    int r = make_authority(wall_ns, msg, &authority, &issuer);
+    int r = make_authority(wall_ns, msg, &authorities, &issuer);
 
     webhook_pair_init(&pair);
     if (r == 0)
         r = make_leaf(issuer, (struct san){SAN_DNS, name}, wall_ns, msg, &pair);
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = keep_authorities(before[i], wall_ns, &authorities);
     if (r == 0)
-        r = x509_cert_write_pem(authority, &pair.authorities);
-    if (r == 0)
-        r = keep_authorities(before, wall_ns, &pair);
+        r = write_authorities(&authorities, &pair);
     x509_issuer_free(issuer);
-    x509_cert_unref(authority);
+    x509_bundle_release(&authorities);
     if (r < 0)
         webhook_pair_release(&pair);
     else

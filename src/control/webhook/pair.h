@@ -22,10 +22,11 @@ enum { WEBHOOK_PAIR_AUTHORITIES = 4 };
 void webhook_pair_init(struct webhook_pair *pair);
 void webhook_pair_release(struct webhook_pair *pair);
 /*
- * Makes a new one. `before` are authorities to keep where they are still valid; what cannot be read of them is left out. 0, or a negative
- * errno with a sentence.
+ * Makes a new one. `before` are bundles of authorities to keep: each of them once, where it is still valid, WEBHOOK_PAIR_AUTHORITIES in all with
+ * the new one; a bundle that cannot be read is left out. 0, or a negative errno with a sentence.
  */
-int webhook_pair_make(struct slice name, struct slice before, int64_t wall_ns, struct errmsg *msg, struct webhook_pair *ret_pair);
+int webhook_pair_make(struct slice name, const struct slice before[], size_t count, int64_t wall_ns, struct errmsg *msg,
+                      struct webhook_pair *ret_pair);
 /*
  * Whether it can serve for the name: 0; -EKEYREJECTED or -EINVAL with why not. *ret_old: two thirds of its time are over, it is to be
  * replaced.

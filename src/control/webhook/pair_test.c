@@ -20,7 +20,7 @@ static struct webhook_pair make(struct slice before, int64_t wall_ns)
     struct webhook_pair pair;
     struct errmsg msg = {""};
 
-    if (webhook_pair_make(NAME, before, wall_ns, &msg, &pair) < 0)
+    if (webhook_pair_make(NAME, &before, 1, wall_ns, &msg, &pair) < 0)
         fail_msg("%s", msg.text);
     return pair;
 }
@@ -112,6 +112,24 @@ static void authorities_overlap(void **state)
     webhook_pair_release(&pair);
 }
 
+/* Of two bundles, each authority once; one that cannot be read does not spoil the other. */
+static void authorities_of_two(void **state)
+{
+    struct webhook_pair one = make(SLICE_NULL, NOW), two = make(buffer_slice(&one.authorities), NOW), both;
+    const struct slice before[] = {buffer_slice(&one.authorities), buffer_slice(&two.authorities)};
+    const struct slice broken[] = {SLICE_LIT("nonsense"), buffer_slice(&one.authorities)};
+    struct errmsg msg;
+
+    assert_int_equal(webhook_pair_make(NAME, before, 2, NOW, &msg, &both), 0);
+    assert_int_equal(authorities(&both), 3);
+    webhook_pair_release(&both);
+    assert_int_equal(webhook_pair_make(NAME, broken, 2, NOW, &msg, &both), 0);
+    assert_int_equal(authorities(&both), 2);
+    webhook_pair_release(&both);
+    webhook_pair_release(&one);
+    webhook_pair_release(&two);
+}
+
 static void through_a_secret(void **state)
 {
     struct webhook_pair pair = make(SLICE_NULL, NOW), read;
@@ -143,6 +161,7 @@ int main(void)
         cmocka_unit_test(good_for_a_year),
         cmocka_unit_test(what_cannot_serve),
         cmocka_unit_test(authorities_overlap),
+        cmocka_unit_test(authorities_of_two),
         cmocka_unit_test(through_a_secret),
     };
 
