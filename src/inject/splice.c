@@ -36,11 +36,20 @@ static bool is_white(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
+static bool has_only_spaces(struct slice text, size_t from, size_t to)
+{
+    while (from < to && text.ptr[from] == ' ')
+        from++;
+    return from == to;
+}
+
 /* Behind the last line of a block node that ends at `end`, which ends with such a scalar. */
 static size_t lines_end(struct slice text, size_t end, enum yaml_form last)
 {
-    if (last == YAML_LINES_KEPT && end > 0 && text.ptr[end - 1] == '\n')
-        return end;
+    size_t line = line_start(text, end);
+
+    if (last == YAML_LINES_KEPT && has_only_spaces(text, line, end)) /* the parser has seen how far the next line is put in */
+        return line;
     while (last == YAML_LINES && end > 0 && is_white(text.ptr[end - 1])) /* empty lines behind it are nobody's */
         end--;
     return line_end(text, end);
