@@ -194,6 +194,14 @@ static enum yaml_form item_last(const struct yaml_item *item)
     return item->value->end == item->end ? item->value->last : YAML_PLAIN; /* else an alias, or nothing at all */
 }
 
+/* The line before is the last now, without an end as this was; unless it goes too, or something was put in behind it. */
+static size_t without_line_end(const struct splice *splice, size_t from)
+{
+    size_t end = from > 1 && splice->text.ptr[from - 2] == '\r' ? 2 : from > 0;
+
+    return splice->count && splice->edits[splice->count - 1].end > from - end ? from : from - end;
+}
+
 /* Cuts the lines of an entry that begins at `start`; `next` is where the one behind it begins, or 0. */
 static int cut_lines(struct walk *walk, size_t start, size_t end, enum yaml_form last, size_t next)
 {
@@ -207,10 +215,8 @@ static int cut_lines(struct walk *walk, size_t start, size_t end, enum yaml_form
         return refuse(walk, start, "this is all there is behind the dash: remove it by hand");
     if (compact)
         return edit(walk, start, next, SLICE_NULL);
-    if (until == text.len && from > 0 && text.ptr[text.len - 1] != '\n') { /* the line before is the last now, without an end as this was */
-        until = text.len;
-        from -= from > 1 && text.ptr[from - 2] == '\r' ? 2 : 1;
-    }
+    if (until == text.len && text.ptr[text.len - 1] != '\n')
+        from = without_line_end(walk->splice, from);
     return edit(walk, from, until, SLICE_NULL);
 }
 

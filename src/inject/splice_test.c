@@ -29,6 +29,13 @@ static const struct {
     {"a:\n  - |+\n    x\n\n  - y\n", "a:\n  - y\n"},
     {"a:\n  - |+\n    x\n\n  - y\n", "a:\n  - |+\n    x\n\n  - new\n  - y\n"},
     {"a:\n  b:\n    - |+\n      x\n\n  c: 1\n", "a:\n  b:\n    - |+\n      x\n\n    - new\n  c: 1\n"},
+    /* A text without an end of its last line gets none, unless that line is what was put in. */
+    {"a:\n  b: 1\n  c: 2", "a:\n  b: 1"},
+    {"a:\r\n  b: 1\r\n  c: 2", "a:\r\n  b: 1"},
+    {"a:\n  b: 1", "a:\n  new: 2\n"},
+    {"a:\n  b: 1\n  c: 2", "a:\n  new: 2\n"},
+    {"a:\n- b\n- c", "a:\n- b\n- new"},
+    {"a:\n- b", "a:\n- b\n- new"},
     /* Of one without, empty lines behind it are nobody's. */
     {"a:\n  b: |\n    x\n\n  c: 1\n", "a:\n\n  c: 1\n"},
     {"a:\n  b: >-\n    x\n\n  c: 1\n", "a:\n  b: >-\n    x\n\n"},
