@@ -194,14 +194,6 @@ static enum yaml_form item_last(const struct yaml_item *item)
     return item->value->end == item->end ? item->value->last : YAML_PLAIN; /* else an alias, or nothing at all */
 }
 
-/* The line before is the last now, without an end as this was; unless it goes too, or something was put in behind it. */
-static size_t without_line_end(const struct splice *splice, size_t from)
-{
-    size_t end = from > 1 && splice->text.ptr[from - 2] == '\r' ? 2 : from > 0;
-
-    return splice->count && splice->edits[splice->count - 1].end > from - end ? from : from - end;
-}
-
 /* Cuts the lines of an entry that begins at `start`; `next` is where the one behind it begins, or 0. */
 static int cut_lines(struct walk *walk, size_t start, size_t end, enum yaml_form last, size_t next)
 {
@@ -215,8 +207,6 @@ static int cut_lines(struct walk *walk, size_t start, size_t end, enum yaml_form
         return refuse(walk, start, "this is all there is behind the dash: remove it by hand");
     if (compact)
         return edit(walk, start, next, SLICE_NULL);
-    if (until == text.len && text.ptr[text.len - 1] != '\n')
-        from = without_line_end(walk->splice, from);
     return edit(walk, from, until, SLICE_NULL);
 }
 
@@ -623,11 +613,31 @@ static int change(struct walk *walk, const struct yaml_node *node, const struct 
     return change_scalar(walk, node, item, after);
 }
 
+/*
+ * Where a text without an end of its last line loses that line, the one before becomes as it was; unless it goes too, or something was put in
+ * behind it. Known when all edits are.
+ */
+static void end_as_before(struct splice *splice)
+{
+    struct slice text = splice->text;
+
+    for (size_t i = 0; i < splice->count; i++) {
+        struct splice_edit *cut = &splice->edits[i];
+        size_t line_end = cut->start > 1 && text.ptr[cut->start - 2] == '\r' ? 2 : 1, before = i ? splice->edits[i - 1].end : 0;
+
+        if (cut->end == text.len && cut->start < cut->end && !cut->len && text.ptr[text.len - 1] != '\n' && cut->start >= before + line_end &&
+            text.ptr[cut->start - 1] == '\n')
+            cut->start -= line_end;
+    }
+}
+
 int splice_object(struct splice *splice, const struct yaml_node *node, const json_t *before, const json_t *after, struct errmsg *msg)
 {
     struct walk walk = {splice, msg};
+    int r = change(&walk, node, NULL, NULL, before, after);
 
-    return change(&walk, node, NULL, NULL, before, after);
+    end_as_before(splice);
+    return r;
 }
 
 /* --- the document's style --- */

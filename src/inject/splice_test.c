@@ -34,6 +34,8 @@ static const struct {
     {"a:\r\n  b: 1\r\n  c: 2", "a:\r\n  b: 1"},
     {"a:\n  b: 1", "a:\n  new: 2\n"},
     {"a:\n  b: 1\n  c: 2", "a:\n  new: 2\n"},
+    {"a:\n  b:\n    c: 1\n  d: 2", "a:\n  b:\n    new: 3\n"},
+    {"a:\n  b:\n  - c\n  d: 2", "a:\n  b:\n  - c\n  - new\n"},
     {"a:\n- b\n- c", "a:\n- b\n- new"},
     {"a:\n- b", "a:\n- b\n- new"},
     /* Of one without, empty lines behind it are nobody's. */
