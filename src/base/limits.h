@@ -110,6 +110,8 @@ enum {
     LIMIT_API_ANSWER = 4 * 1024 * 1024,  /* bytes of an API server's answer that is not a list or a watch */
     LIMIT_API_CALLS = 1024,              /* requests to one API server that run or wait */
     LIMIT_API_CONNECTIONS = 64,          /* to one API server */
+    LIMIT_LOGS_CONTAINERS = 512,         /* containers whose logs are followed at once */
+    LIMIT_LOGS_LINE = 256 * 1024,        /* bytes of a line of theirs; a longer one is printed in pieces */
     LIMIT_EVENTS = 256,                  /* Kubernetes Events that wait to be written, or are known in order to count equal ones */
     LIMIT_EVENT_MESSAGE = 1024,          /* bytes of the message of one */
     LIMIT_WRITER_QUEUE = 10000,          /* objects that may have to be written (status, slices); beyond it, all are looked at */

@@ -37,7 +37,7 @@ extern const struct command version_command;
 extern const struct command certs_anchor_command, certs_issuer_command, certs_show_command;
 extern const struct command token_key_command, token_issue_command, token_check_command;
 extern const struct command check_command;
-extern const struct command identity_command;
+extern const struct command identity_command, logs_command;
 extern const struct command install_command, upgrade_command, prune_command, uninstall_command, install_sp_command, install_cni_command;
 extern const struct command inject_command, uninject_command;
 extern const struct command completion_command, doc_command;

@@ -13,6 +13,7 @@
 #include "cli/install_values.h"
 #include "cli/manifest.h"
 #include "cli/values.h"
+#include "cli/values_given.h"
 #include "kube/base64.h"
 
 static const char ANCHORS[] = "identityTrustAnchorsPEM", CERTIFICATE[] = "identity.issuer.tls.crtPEM", KEY[] = "identity.issuer.tls.keyPEM";
@@ -156,18 +157,34 @@ static json_t *json_of(json_t *config, const char *key)
     return text ? json_loads(text, 0, NULL) : NULL;
 }
 
+/* What --addon-config said. What of it has a successor is found by its name (values_old.h), and the rest is told of. */
+static int recorded_addons(const struct found *found, json_t *values, struct errmsg *msg)
+{
+    static const char NAME[] = "linkerd-config-addons";
+    json_t *addons, *text;
+    int r = get_if_there(found, "ConfigMap", NAME, msg, &addons);
+
+    text = member(addons, "data", "values");
+    if (r == 0 && json_is_string(text))
+        r = values_put_text(values, slice_of(json_string_value(text), json_string_length(text)), NAME, msg);
+    json_decref(addons);
+    return r;
+}
+
 static int values_of_2_8(const struct found *found, json_t *config, json_t *values, struct errmsg *msg)
 {
     json_t *install = json_of(config, "install"), *global = json_of(config, "global");
     int r = 0;
 
-    complain("%s: the installation is Linkerd 2.8's: its flags are taken over, its images and add-ons are not", found->command);
+    complain("%s: the installation is Linkerd 2.8's: its flags and values are taken over, its images and add-ons are not", found->command);
     if (!install || !global)
         r = errmsg_set(msg, -EINVAL, "ConfigMap linkerd-config: global and install are no JSON");
     if (r == 0)
         r = recorded_flags(json_object_get(install, "flags"), values, msg);
     if (r == 0 && recorded_globals(global, values) < 0)
         r = errmsg_set(msg, -ENOMEM, "out of memory");
+    if (r == 0)
+        r = recorded_addons(found, values, msg);
     json_decref(install);
     json_decref(global);
     return r;

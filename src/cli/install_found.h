@@ -3,7 +3,8 @@
  * earlier.
  *
  *     Secret linkerd-config-overrides     the values, of this program and of Linkerd since 2.9
- *     ConfigMap linkerd-config            that there is an installation at all; of Linkerd 2.8 what it was told
+ *     ConfigMap linkerd-config            that there is an installation at all; of Linkerd 2.8 what it was told,
+ *     ConfigMap linkerd-config-addons     and what --addon-config said to it
  *     ConfigMap linkerd-identity-trust-roots, Secret linkerd-identity-issuer (of both schemes)
  */
 #pragma once

@@ -38,6 +38,7 @@ static const struct command *const commands[] = {
     &diagnostics_policy_command,
     &diagnostics_controller_metrics_command,
     &identity_command,
+    &logs_command,
     &install_command,
     &upgrade_command,
     &prune_command,
@@ -53,7 +54,7 @@ static const struct command *const commands[] = {
 /* What users of Linkerd know and this program does not do yet. */
 static const struct command later[] = {
     LATER("alpha"), LATER("authz"), LATER("dashboard"),
-    LATER("edges"), LATER("get"), LATER("logs"), LATER("mc"), LATER("metrics"), LATER("multicluster"),
+    LATER("edges"), LATER("get"), LATER("mc"), LATER("metrics"), LATER("multicluster"),
     LATER("profile"), LATER("routes"), LATER("stat"), LATER("tap"), LATER("top"), LATER("viz"),
 };
 

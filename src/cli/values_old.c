@@ -10,15 +10,19 @@ enum { PATH = 512, DEPTH = 16 };
 
 static const char VERSION[] = "of Linkerd 2.8";
 
-/* `from` as it is without `global.`; to NULL: no successor. A name stands for all below it. */
+/* `from` as it is without `global.`, or stands at the top; to NULL: no successor. A name stands for all below it. */
 static const struct {
     const char *from, *to;
 } renamed[] = {
+    {"cniPluginImage", "image.name"},
+    {"cniPluginVersion", "image.version"},
     {"controlPlaneTracing", "controller.tracing.enabled"},
     {"noInitContainer", "cniEnabled"},
     {"proxy.trace.collectorSvcAddr", "proxy.tracing.collector.endpoint"},
     {"proxy.trace.collectorSvcAccount", "proxy.tracing.collector.meshIdentity.serviceAccountName"},
+    {"cniResourceLabel", NULL},
     {"configs", NULL},
+    {"createdByAnnotation", NULL},
     {"dashboard", NULL},
     {"enforcedHostRegexp", NULL},
     {"fullnameOverride", NULL},
@@ -26,13 +30,17 @@ static const struct {
     {"identity.issuer.crtExpiry", NULL},
     {"identity.issuer.crtExpiryAnnotation", NULL},
     {"nameOverride", NULL},
+    {"namespace", NULL},
     {"omitWebhookSideEffects", NULL},
+    {"prometheus", NULL},
     {"prometheusAlertmanagers", NULL},
     {"prometheusExtraArgs", NULL},
     {"prometheusImage", NULL},
     {"prometheusLogLevel", NULL},
     {"prometheusResources", NULL},
     {"prometheusRuleConfigMapMounts", NULL},
+    {"proxyInjectAnnotation", NULL},
+    {"proxyInjectDisabled", NULL},
     {"publicAPIResources", NULL},
     {"restrictDashboardPrivileges", NULL},
     {"smiMetrics", NULL},
@@ -111,19 +119,28 @@ static int move_all(json_t *values, const json_t *schema, json_t *map, const cha
     return r;
 }
 
-static void take_out(json_t *values, const char *path, struct buffer *notes)
+/* One that does not stand under global, and is none of the chart's; to NULL: no successor. */
+static int replace(json_t *values, const char *from, const char *to, struct buffer *notes)
 {
-    const char *dot = strrchr(path, '.');
+    const char *dot = strrchr(from, '.');
     char above[PATH] = "";
-    json_t *map;
+    json_t *map, *value;
+    int r = 0;
 
     if (dot)
-        snprintf(above, sizeof(above), "%.*s", (int)(dot - path), path);
+        snprintf(above, sizeof(above), "%.*s", (int)(dot - from), from);
     map = dot ? values_at(values, above) : values;
-    if (json_object_get(map, dot ? dot + 1 : path)) {
-        buffer_printf(notes, "the value %s %s has no successor and no effect\n", path, VERSION);
-        json_object_del(map, dot ? dot + 1 : path);
-    }
+    value = json_object_get(map, dot ? dot + 1 : from);
+    if (!value)
+        return 0;
+    if (to)
+        buffer_printf(notes, "the value %s %s is now %s\n", from, VERSION, to);
+    else
+        buffer_printf(notes, "the value %s %s has no successor and no effect\n", from, VERSION);
+    if (to && !values_at(values, to))
+        r = values_put(values, to, json_incref(value));
+    json_object_del(map, dot ? dot + 1 : from);
+    return r;
 }
 
 int values_old(json_t *values, const json_t *schema, struct buffer *ret_notes)
@@ -136,8 +153,8 @@ int values_old(json_t *values, const json_t *schema, struct buffer *ret_notes)
         r = move_all(values, schema, global, "", 0, ret_notes);
     }
     json_decref(global);
-    for (size_t i = 0; i < RENAMED; i++)
-        if (!renamed[i].to && !knows(schema, renamed[i].from))
-            take_out(values, renamed[i].from, ret_notes);
+    for (size_t i = 0; i < RENAMED && r == 0; i++)
+        if (!knows(schema, renamed[i].from) && (!renamed[i].to || knows(schema, renamed[i].to)))
+            r = replace(values, renamed[i].from, renamed[i].to, ret_notes);
     return r < 0 ? r : buffer_error(ret_notes);
 }

@@ -470,6 +470,28 @@ static bool has_tabbed_line(struct slice source)
     return false;
 }
 
+/*
+ * ... and takes what follows an empty text (a key with | and nothing of its own) for its lines, where that is within another map or list: a line
+ * of a text is put in further than the entry that it belongs to.
+ */
+static bool has_sibling_as_line(const struct builder *b, struct slice source)
+{
+    size_t within = b->depth ? b->frames[b->depth - 1].node->start : 0, column = 0;
+    struct slice line;
+
+    while (column < within && b->text.ptr[within - column - 1] != '\n')
+        column++;
+    while (b->depth && slice_split(&source, '\n', &line)) {
+        size_t i = 0;
+
+        while (i < line.len && line.ptr[i] == ' ')
+            i++;
+        if (i < line.len && line.ptr[i] != '\r')
+            return i <= column;
+    }
+    return false;
+}
+
 /* ASCII on one line: what is written is what it means. */
 static bool means_itself(struct slice plain)
 {
@@ -496,8 +518,15 @@ static int scalar_text(struct builder *b, const struct yaml_node *node, struct f
             return fail(b, -EINVAL, node->line, node->column,
                         "a folded text (>) with a line that begins with a tab; use | or spaces");
         __attribute__((fallthrough));
+    case FYSS_LITERAL:
+        if (has_sibling_as_line(b, source))
+            return fail(b, -EINVAL, node->line, node->column,
+                        "the text (| or >) before this has no line of its own; write \"\" for an empty one");
+        __attribute__((fallthrough));
     default:
-        if (fy_token_scalar_style(token) != FYSS_PLAIN || !means_itself(source))
+        if (fy_token_scalar_style(token) != FYSS_PLAIN && !source.len)
+            source = SLICE_LIT(""); /* for which the library has a NUL */
+        else if (fy_token_scalar_style(token) != FYSS_PLAIN || !means_itself(source))
             source = token_text(token);
         *ret_text = arena_dup(b->arena, source);
         r = ret_text->ptr ? 0 : -ENOMEM;

@@ -198,6 +198,35 @@ static void quoted_texts(void **state)
         check(samples[i].text, YAML, samples[i].want);
 }
 
+/* libfyaml takes what stands behind an empty one for its lines; nobody shall miss a key that is there. */
+static void empty_block_texts(void **state)
+{
+    static const struct sample samples[] = {
+        {"a: |\nb: 1\n", "{a: \"\" b: i:1}"},
+        {"a: |\n", "{a: \"\"}"},
+        {"a:\n  b: |\nc: 1\n", "{a: {b: \"\"} c: i:1}"},
+        {"a:\n  b: |\n\n", "{a: {b: \"\"}}"},
+        {"a:\n  b: |\n  c: 1\n", "!3:1 the text (| or >) before this has no line of its own; write \"\" for an empty one"},
+        {"a:\n  b: >-\n\n  c: 1\n", "!3:1 the text (| or >) before this has no line of its own; write \"\" for an empty one"},
+        {"a:\n  - |\r\n  - b\r\n", "!3:1 the text (| or >) before this has no line of its own; write \"\" for an empty one"},
+        {"- a: |+\n  b: 1\n", "!2:1 the text (| or >) before this has no line of its own; write \"\" for an empty one"},
+        /* However little it is put in, and whatever stands in front of its map. */
+        {"a:\n  b: |\n   c: 1\n", "{a: {b: \"c: 1\\n\"}}"},
+        {"a:\n  b: |1\n    c\n", "{a: {b: \" c\\n\"}}"},
+        {"a:\n- |\n c\n- d\n", "{a: [\"c\\n\" \"d\"]}"},
+        {"a: &x\n  b: |\n   c\n", "{a: {b: \"c\\n\"}}"},
+        {"a: !!map\n  b: |\n   c\n", "{a: {b: \"c\\n\"}}"},
+        {"a:\n  &x b: |\n   c\n", "{a: {b: \"c\\n\"}}"},
+        {"a:\n- - |\n   c\n", "{a: [[\"c\\n\"]]}"},
+        {"a:\n- &x\n  - |\n   c\n", "{a: [[\"c\\n\"]]}"},
+        {"? |\n a\n: b\n", "{a\n: \"b\"}"},
+        {"|\n c\n", "\"c\\n\""},
+    };
+
+    for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++)
+        check(samples[i].text, YAML, samples[i].want);
+}
+
 static void aliases_and_merges(void **state)
 {
     static const struct sample samples[] = {
@@ -369,6 +398,7 @@ int main(void)
         cmocka_unit_test(scalars_mean_what_kubernetes_makes_of_them),
         cmocka_unit_test(documents),
         cmocka_unit_test(quoted_texts),
+        cmocka_unit_test(empty_block_texts),
         cmocka_unit_test(aliases_and_merges),
         cmocka_unit_test(keys),
         cmocka_unit_test(json),

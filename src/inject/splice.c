@@ -36,11 +36,20 @@ static bool is_white(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
+static bool has_only_spaces(struct slice text, size_t from, size_t to)
+{
+    while (from < to && text.ptr[from] == ' ')
+        from++;
+    return from == to;
+}
+
 /* Behind the last line of a block node that ends at `end`, which ends with such a scalar. */
 static size_t lines_end(struct slice text, size_t end, enum yaml_form last)
 {
-    if (last == YAML_LINES_KEPT && end > 0 && text.ptr[end - 1] == '\n')
-        return end;
+    size_t line = line_start(text, end);
+
+    if (last == YAML_LINES_KEPT && has_only_spaces(text, line, end)) /* the parser has seen how far the next line is put in */
+        return line;
     while (last == YAML_LINES && end > 0 && is_white(text.ptr[end - 1])) /* empty lines behind it are nobody's */
         end--;
     return line_end(text, end);
@@ -198,10 +207,6 @@ static int cut_lines(struct walk *walk, size_t start, size_t end, enum yaml_form
         return refuse(walk, start, "this is all there is behind the dash: remove it by hand");
     if (compact)
         return edit(walk, start, next, SLICE_NULL);
-    if (until == text.len && from > 0 && text.ptr[text.len - 1] != '\n') { /* the line before is the last now, without an end as this was */
-        until = text.len;
-        from -= from > 1 && text.ptr[from - 2] == '\r' ? 2 : 1;
-    }
     return edit(walk, from, until, SLICE_NULL);
 }
 
@@ -608,11 +613,31 @@ static int change(struct walk *walk, const struct yaml_node *node, const struct 
     return change_scalar(walk, node, item, after);
 }
 
+/*
+ * Where a text without an end of its last line loses that line, the one before becomes as it was; unless it goes too, or something was put in
+ * behind it. Known when all edits are.
+ */
+static void end_as_before(struct splice *splice)
+{
+    struct slice text = splice->text;
+
+    for (size_t i = 0; i < splice->count; i++) {
+        struct splice_edit *cut = &splice->edits[i];
+        size_t line_end = cut->start > 1 && text.ptr[cut->start - 2] == '\r' ? 2 : 1, before = i ? splice->edits[i - 1].end : 0;
+
+        if (cut->end == text.len && cut->start < cut->end && !cut->len && text.ptr[text.len - 1] != '\n' && cut->start >= before + line_end &&
+            text.ptr[cut->start - 1] == '\n')
+            cut->start -= line_end;
+    }
+}
+
 int splice_object(struct splice *splice, const struct yaml_node *node, const json_t *before, const json_t *after, struct errmsg *msg)
 {
     struct walk walk = {splice, msg};
+    int r = change(&walk, node, NULL, NULL, before, after);
 
-    return change(&walk, node, NULL, NULL, before, after);
+    end_as_before(splice);
+    return r;
 }
 
 /* --- the document's style --- */

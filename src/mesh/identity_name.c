@@ -20,19 +20,23 @@ static bool is_label(struct slice label)
     return true;
 }
 
-bool identity_is_dns(struct slice name)
+static bool are_labels(struct slice name)
 {
     struct slice rest = name, label;
-    struct ip ip;
 
-    if (!name.len || name.len > 253 || ip_parse(name, &ip) == 0)
-        return false;
-    if (name.ptr[name.len - 1] == '.')
+    if (!name.len || name.len > 253 || name.ptr[name.len - 1] == '.')
         return false;
     while (slice_split(&rest, '.', &label))
         if (!is_label(label))
             return false;
     return true;
+}
+
+bool identity_is_dns(struct slice name)
+{
+    struct ip ip;
+
+    return are_labels(name) && ip_parse(name, &ip) < 0;
 }
 
 bool identity_is_uri(struct slice name)
@@ -73,8 +77,8 @@ int workload_identity(const struct workload_name *workload, struct arena *arena,
 {
     struct slice name;
 
-    if (!identity_is_dns(workload->service_account) || !is_label(workload->namespace) ||
-        !is_label(workload->control_namespace) || !identity_is_dns(workload->trust_domain))
+    if (!are_labels(workload->service_account) || !is_label(workload->namespace) || /* an account may be called 10.0.0.1 */
+        !is_label(workload->control_namespace) || !are_labels(workload->trust_domain))
         return -EINVAL;
     name = arena_printf(arena, "%.*s.%.*s%.*s%.*s.%.*s", SLICE_ARGS(workload->service_account),
                         SLICE_ARGS(workload->namespace), SLICE_ARGS(MIDDLE), SLICE_ARGS(workload->control_namespace),

@@ -84,6 +84,7 @@ static void workloads(void **state)
         {"a.b.c.ns.serviceaccount.identity.l5d.x", {"a.b.c", "ns", "l5d", "x"}},
         {"x.serviceaccount.identity.y.ns.serviceaccount.identity.linkerd.local",
          {"x.serviceaccount.identity.y", "ns", "linkerd", "local"}},
+        {"10.0.0.1.ns.serviceaccount.identity.linkerd.local", {"10.0.0.1", "ns", "linkerd", "local"}},
         {"ns.serviceaccount.identity.linkerd.cluster.local", {NULL}},
         {"web.ns.serviceaccount.identity.linkerd", {NULL}},
         {"web.ns.serviceaccount.linkerd.cluster.local", {NULL}},

@@ -58,6 +58,18 @@ def test_refused(linkerd, args, word):
     assert (done.returncode, done.stdout) == (1, "") and word in done.stderr, done.stderr
 
 
+def test_old_values_are_told(linkerd, tmp_path):
+    """The names of Linkerd 2.8; what is given under the new name too stays."""
+    (tmp_path / "old.yaml").write_text(json.dumps({"namespace": "x", "cniPluginImage": "r/cni", "cniPluginVersion": "v1", "createdByAnnotation": "y",
+                                                   "logLevel": "debug", "proxyUID": 77}))
+    old = linkerd("install-cni", "-f", "old.yaml", "--set", "image.version=v2")
+    new = linkerd("install-cni", "--set", "image.name=r/cni,image.version=v2,logLevel=debug,proxyUID=77")
+    assert old.returncode == 0 and old.stdout == new.stdout and new.stderr == ""
+    assert set(old.stderr.splitlines()) == {f"linkerd: install-cni: the value {line}" for line in (
+        "cniPluginImage of Linkerd 2.8 is now image.name", "cniPluginVersion of Linkerd 2.8 is now image.version",
+        "namespace of Linkerd 2.8 has no successor and no effect", "createdByAnnotation of Linkerd 2.8 has no successor and no effect")}
+
+
 def rights(linkerd, *args):
     """What each role grants: {(kind, name): {(resource, verb)}}."""
     return {(key[1], key[3]): {(resource, verb) for rule in document["rules"] for resource in rule["resources"] for verb in rule["verbs"]}

@@ -248,12 +248,18 @@ def test_upgrade_of_linkerd_2_8(cluster):
         "global": json.dumps({"clusterDomain": "old.example", "cniEnabled": True, "identityContext": {
             "trustDomain": "old.trust", "trustAnchorsPem": anchors, "issuanceLifetime": "86400s", "scheme": "linkerd.io/tls"}}),
         "install": json.dumps({"cliVersion": "stable-2.8.1", "flags": [{"name": name, "value": value} for name, value in flags.items()]}), "proxy": "{}"}})
+    addons = {"global": {"prometheusUrl": "prometheus.example:9090", "grafanaUrl": ""}, "grafana": {"enabled": True}, "tracing": {"enabled": True}}
+    cluster.api.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "linkerd-config-addons", "namespace": "linkerd"},
+                       "data": {"values": yaml.safe_dump(addons)}})
     done = cluster.linkerd("upgrade")
     assert "Linkerd 2.8's" in done.stderr, done.stderr
     kept = overrides(by_name(done.stdout)["Secret linkerd/linkerd-config-overrides"])
     assert (kept["clusterDomain"], kept["identityTrustDomain"], kept["cniEnabled"], kept["controllerReplicas"]) == ("old.example", "old.trust", True, 3)
     assert kept["proxy"]["logLevel"] == "debug" and kept["proxyInit"]["ignoreOutboundPorts"] == "25,443" and "gcr.io" not in done.stdout
     assert kept["identityTrustAnchorsPEM"] == anchors
+    assert kept["prometheusUrl"] == "prometheus.example:9090" and not {"grafana", "tracing", "global"} & set(kept)
+    for name in ("grafana", "tracing", "global.grafanaUrl"):
+        assert f"the value {name} of Linkerd 2.8 has no successor and no effect" in done.stderr
 
 
 def certificates(cluster, name):

@@ -1,5 +1,6 @@
 """The whole mesh in a real cluster, typed as an operator types it: install, inject, traffic, policy, restarts of everything under load."""
 
+import datetime
 import json
 import os
 import re
@@ -144,6 +145,24 @@ def test_the_control_plane_is_killed_and_restarted(mesh, load):
 
 def is_ready(pod):
     return any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", ()))
+
+
+def test_logs_of_the_control_plane(mesh):
+    """`linkerd logs`: what is there, and what is written from then on, until the containers end."""
+    words = ["env", f"KUBECONFIG={mesh.cluster.control.admin}", mesh.linkerd, "logs", "--control-plane-component", "proxy-injector", "--timestamps"]
+    with subprocess.Popen(mesh.cluster.control.host.wrap(words), stdout=subprocess.PIPE, text=True) as process:
+        try:
+            first = process.stdout.readline()
+            restarted = datetime.datetime.now(datetime.timezone.utc)
+            mesh.kubectl("rollout", "restart", "-n", "linkerd", "deploy/linkerd-proxy-injector")
+            rest, _ = process.communicate(timeout=180)
+        finally:
+            process.kill()
+    mesh.await_control_plane()
+    lines = [line.split(maxsplit=3) for line in [first, *rest.splitlines()]]
+    assert process.returncode == 0 and {line[1] for line in lines} == {"linkerd-proxy", "proxy-injector"}
+    assert all(line[0].startswith("linkerd-proxy-injector-") for line in lines)
+    assert max(datetime.datetime.fromisoformat(line[2]) for line in lines) > restarted, "the lines of their end"
 
 
 def test_api_server_and_etcd_are_killed(mesh, load):
