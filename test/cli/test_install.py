@@ -251,6 +251,7 @@ def test_both_refuse_files(linkerd, tmp_path, certs, text, says):
 def test_every_mistake_is_told(linkerd, certs):
     done = linkerd("install", "--ignore-cluster", "-f", certs, "--set", "x=1,proxy.y=2,controllerReplicas=-1")
     assert done.returncode == 1
+    ("proxy:\n  cores: .inf\n", "values.yaml:2:10: .inf is no number"),
     assert {line.split(": ")[2] for line in done.stderr.splitlines()} == {"x", "proxy.y", "controllerReplicas"}
 
 
