@@ -80,7 +80,7 @@ static int own_values(const struct install_flags *flags, json_t *values, struct 
 
     if (flags->crds)
         return values_at(values, "installGatewayAPI") ? 0 : values_put(values, "installGatewayAPI", json_true());
-    r = install_values_renamed(values, COMMAND, msg);
+    r = install_values_renamed(values, CHART_CONTROL_PLANE, COMMAND, msg);
     return r == 0 ? install_identity(values, wall_now(), msg) : r;
 }
 

@@ -6,6 +6,7 @@
 #include "cli/chart.h"
 #include "cli/command.h"
 #include "cli/install_render.h"
+#include "cli/install_values.h"
 #include "cli/value_flags.h"
 #include "cli/values.h"
 #include "cli/values_given.h"
@@ -109,6 +110,8 @@ static int install_cni(void *options_, const struct words *arguments)
     buffer_init(&text, LIMIT_TEMPLATE_OUTPUT);
     if (r == 0)
         r = values_put_given(values, &given, &msg);
+    if (r == 0)
+        r = install_values_renamed(values, CHART_CNI, COMMAND, &msg);
     if (r == 0)
         r = install_render(CHART_CNI, options->namespace_, values, &msg, &problems, &text);
     if (r == 0)

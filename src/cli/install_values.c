@@ -90,9 +90,9 @@ int install_values_given(const struct install_flags *flags, json_t *values, stru
 
 /* --- names of Linkerd 2.8 --- */
 
-int install_values_renamed(json_t *values, const char *command, struct errmsg *msg)
+int install_values_renamed(json_t *values, const char *chart, const char *command, struct errmsg *msg)
 {
-    struct slice text = chart_file(CHART_CONTROL_PLANE, "values.schema.json"), rest, line;
+    struct slice text = chart_file(chart, "values.schema.json"), rest, line;
     json_t *schema = json_loadb(text.ptr, text.len, 0, NULL);
     struct buffer notes;
     int r;

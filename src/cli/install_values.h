@@ -13,4 +13,4 @@
 /* Of the definitions' chart (flags->crds) there are only files and --set. -EINVAL, -ENOENT, ... with a sentence. */
 int install_values_given(const struct install_flags *flags, json_t *values, struct errmsg *msg);
 /* Names of Linkerd 2.8 become ours, and are told on standard error in the command's name. -ENOMEM. */
-int install_values_renamed(json_t *values, const char *command, struct errmsg *msg);
+int install_values_renamed(json_t *values, const char *chart, const char *command, struct errmsg *msg);

@@ -40,7 +40,7 @@ int upgrade_values(const struct found *found, struct errmsg *msg, json_t **ret_v
     int r = found_values(found, msg, &values);
 
     if (r == 0)
-        r = install_values_renamed(values, found->command, msg);
+        r = install_values_renamed(values, CHART_CONTROL_PLANE, found->command, msg);
     if (r == 0)
         r = found_identity(found, values, msg);
     if (r == 0)
@@ -79,7 +79,7 @@ static int control_plane(const struct found *found, const struct upgrade *option
     if (r == 0)
         r = install_values_given(&options->flags, values, msg);
     if (r == 0)
-        r = install_values_renamed(values, COMMAND, msg);
+        r = install_values_renamed(values, CHART_CONTROL_PLANE, COMMAND, msg);
     if (r == 0)
         r = found_selector(found, values, msg);
     if (r == 0)

@@ -18,7 +18,11 @@ static const struct {
     {"noInitContainer", "cniEnabled"},
     {"proxy.trace.collectorSvcAddr", "proxy.tracing.collector.endpoint"},
     {"proxy.trace.collectorSvcAccount", "proxy.tracing.collector.meshIdentity.serviceAccountName"},
+    {"cniPluginImage", "image.name"},
+    {"cniPluginVersion", "image.version"},
+    {"cniResourceLabel", NULL},
     {"configs", NULL},
+    {"createdByAnnotation", NULL},
     {"dashboard", NULL},
     {"enforcedHostRegexp", NULL},
     {"fullnameOverride", NULL},
@@ -26,6 +30,7 @@ static const struct {
     {"identity.issuer.crtExpiry", NULL},
     {"identity.issuer.crtExpiryAnnotation", NULL},
     {"nameOverride", NULL},
+    {"namespace", NULL},
     {"omitWebhookSideEffects", NULL},
     {"prometheusAlertmanagers", NULL},
     {"prometheusExtraArgs", NULL},
@@ -33,6 +38,8 @@ static const struct {
     {"prometheusLogLevel", NULL},
     {"prometheusResources", NULL},
     {"prometheusRuleConfigMapMounts", NULL},
+    {"proxyInjectAnnotation", NULL},
+    {"proxyInjectDisabled", NULL},
     {"publicAPIResources", NULL},
     {"restrictDashboardPrivileges", NULL},
     {"smiMetrics", NULL},
@@ -111,19 +118,29 @@ static int move_all(json_t *values, const json_t *schema, json_t *map, const cha
     return r;
 }
 
-static void take_out(json_t *values, const char *path, struct buffer *notes)
+/* One that is not below global; what is given under its new name too stays as it is there. */
+static int take_out(json_t *values, const char *path, const char *to, struct buffer *notes)
 {
     const char *dot = strrchr(path, '.');
     char above[PATH] = "";
-    json_t *map;
+    json_t *map, *value;
+    int r = 0;
 
     if (dot)
         snprintf(above, sizeof(above), "%.*s", (int)(dot - path), path);
     map = dot ? values_at(values, above) : values;
-    if (json_object_get(map, dot ? dot + 1 : path)) {
+    value = json_incref(json_object_get(map, dot ? dot + 1 : path));
+    if (!value)
+        return 0;
+    if (to)
+        buffer_printf(notes, "the value %s %s is now %s\n", path, VERSION, to);
+    else
         buffer_printf(notes, "the value %s %s has no successor and no effect\n", path, VERSION);
-        json_object_del(map, dot ? dot + 1 : path);
-    }
+    json_object_del(map, dot ? dot + 1 : path);
+    if (to && !values_at(values, to))
+        r = values_put(values, to, json_incref(value));
+    json_decref(value);
+    return r;
 }
 
 int values_old(json_t *values, const json_t *schema, struct buffer *ret_notes)
@@ -136,8 +153,8 @@ int values_old(json_t *values, const json_t *schema, struct buffer *ret_notes)
         r = move_all(values, schema, global, "", 0, ret_notes);
     }
     json_decref(global);
-    for (size_t i = 0; i < RENAMED; i++)
-        if (!renamed[i].to && !knows(schema, renamed[i].from))
-            take_out(values, renamed[i].from, ret_notes);
+    for (size_t i = 0; r == 0 && i < RENAMED; i++)
+        if (!knows(schema, renamed[i].from) && (!renamed[i].to || knows(schema, renamed[i].to)))
+            r = take_out(values, renamed[i].from, renamed[i].to, ret_notes);
     return r < 0 ? r : buffer_error(ret_notes);
 }

@@ -61,6 +61,17 @@ def test_refused(linkerd, args, word):
     assert (done.returncode, done.stdout) == (1, "") and word in done.stderr, done.stderr
 
 
+def test_names_of_linkerd_2_8(linkerd, tmp_path):
+    (tmp_path / "old.yaml").write_text("namespace: linkerd-cni\ncniPluginImage: a/b\ncniPluginVersion: v9\nproxyInjectAnnotation: linkerd.io/inject\n")
+    old, new = linkerd("install-cni", "-f", "old.yaml"), linkerd("install-cni", "--set", "image.name=a/b,image.version=v9")
+    assert (old.returncode, new.returncode, new.stderr) == (0, 0, "") and old.stdout == new.stdout
+    assert set(old.stderr.splitlines()) == {f"linkerd: install-cni: the value {line}" for line in (
+        "namespace of Linkerd 2.8 has no successor and no effect", "cniPluginImage of Linkerd 2.8 is now image.name",
+        "cniPluginVersion of Linkerd 2.8 is now image.version", "proxyInjectAnnotation of Linkerd 2.8 has no successor and no effect")}
+    both = linkerd("install-cni", "-f", "old.yaml", "--set", "image.version=v10")
+    assert "a/b:v10" in both.stdout
+
+
 def rights(linkerd, *args):
     """What each role grants: {(kind, name): {(resource, verb)}}."""
     return {(key[1], key[3]): {(resource, verb) for rule in document["rules"] for resource in rule["resources"] for verb in rule["verbs"]}
