@@ -297,20 +297,18 @@ static bool is_external(json_t *values)
     return scheme && strcmp(scheme, "kubernetes.io/tls") == 0;
 }
 
-static int put(json_t *values, const char *path, json_t *text)
+/*
+ * With one end of line, as `install` and people's files have them: objects carry some without, and an upgrade would not print what the
+ * command before it did.
+ */
+static int put_pem(json_t *values, const char *path, json_t *text)
 {
-    return text ? values_put(values, path, json_incref(text)) : 0;
-}
-
-/* As the chart writes them, with one end of line: Linkerd's chart writes none, and a second upgrade would not print what the first did. */
-static int put_anchors(json_t *values, json_t *anchors)
-{
-    const char *pem = anchors ? json_string_value(anchors) : "";
+    const char *pem = text ? json_string_value(text) : "";
     size_t len = strlen(pem);
 
     while (len && pem[len - 1] == '\n')
         len--;
-    return len ? values_put(values, ANCHORS, json_sprintf("%.*s\n", (int)len, pem)) : 0;
+    return len ? values_put(values, path, json_sprintf("%.*s\n", (int)len, pem)) : 0;
 }
 
 int found_identity(const struct found *found, json_t *values, struct errmsg *msg)
@@ -321,11 +319,11 @@ int found_identity(const struct found *found, json_t *values, struct errmsg *msg
     if (r < 0)
         return r;
     if (!is_external(values)) {
-        r = put(values, CERTIFICATE, issuer.certificate);
-        r = r == 0 ? put(values, KEY, issuer.key) : r;
+        r = put_pem(values, CERTIFICATE, issuer.certificate);
+        r = r == 0 ? put_pem(values, KEY, issuer.key) : r;
     }
     if (r == 0 && !json_is_true(values_at(values, "identity.externalCA")))
-        r = put_anchors(values, issuer.anchors);
+        r = put_pem(values, ANCHORS, issuer.anchors);
     found_issuer_release(&issuer);
     return r < 0 ? errmsg_set(msg, r, "out of memory") : 0;
 }

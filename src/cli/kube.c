@@ -203,8 +203,9 @@ static int outcome(struct kube *kube, const struct api_request *request, struct 
         struct slice words = server_words(kube, object);
 
         errmsg_set(msg, r, "%.*s%.*s: %.*s", SLICE_ARGS(kube->access.server), SLICE_ARGS(request->path), SLICE_ARGS(words));
-    } else if (!object) {
-        r = errmsg_set(msg, -EPROTO, "%.*s%.*s: the answer is no JSON", SLICE_ARGS(kube->access.server), SLICE_ARGS(request->path));
+    } else if (!json_is_object(object)) {
+        r = errmsg_set(msg, -EPROTO, "%.*s%.*s: the answer is no %s", SLICE_ARGS(kube->access.server), SLICE_ARGS(request->path),
+                       object ? "object" : "JSON");
     }
     if (r == 0 && ret_object)
         *ret_object = json_incref(object);
@@ -280,6 +281,21 @@ static int get_page(struct kube *kube, struct slice accept, const char *path, co
     return r;
 }
 
+/*
+ * A server that answers with something else, as a proxy in front of it may, has not said that there are none. Nor may it send us in a circle.
+ */
+static int check_page(struct kube *kube, const char *path, const char *before, const json_t *page, struct errmsg *msg)
+{
+    const json_t *items = json_object_get(page, "items");
+    const char *more = json_string_value(json_object_get(json_object_get(page, "metadata"), "continue"));
+
+    if (!json_is_array(items) && !json_is_null(items))
+        return errmsg_set(msg, -EPROTO, "%.*s%s: the answer is no list: expected items", SLICE_ARGS(kube->access.server), path);
+    if (before && more && *more && strcmp(before, more) == 0)
+        return errmsg_set(msg, -EPROTO, "%.*s%s: the list does not end: two pages have the same next one", SLICE_ARGS(kube->access.server), path);
+    return 0;
+}
+
 static int tell(json_t *page, kube_each *each, void *owner, struct errmsg *msg)
 {
     json_t *item;
@@ -302,6 +318,7 @@ static int list(struct kube *kube, struct slice accept, const char *path, kube_e
         json_t *next = NULL;
 
         r = get_page(kube, accept, path, more, msg, &next);
+        r = r == 0 ? check_page(kube, path, more, next, msg) : r;
         json_decref(page); /* held `more` */
         page = next;
         if (r == 0)

@@ -11,7 +11,7 @@
  *
  * Errors are negative errno and a sentence that names the server and the path:
  * -ENOENT (no kubeconfig; or 404: the object is not there), -EACCES (401, 403), -EEXIST (409), -EINVAL (422 and 400: the server's own
- * words), -ETIMEDOUT and -ECONNREFUSED and the like, -EPROTO (no JSON), -EREMOTEIO (any other status).
+ * words), -ETIMEDOUT and -ECONNREFUSED and the like, -EPROTO (no JSON object, no list), -EREMOTEIO (any other status).
  */
 #pragma once
 

@@ -584,7 +584,7 @@ void settings_release(struct settings *settings)
 
 void settings_help(struct buffer *out)
 {
-    buffer_printf(out, "linkerd-controller destination|identity|policy|proxy-injector|sp-validator|all [flags]\n\nFlags (with one dash or two):\n");
+    buffer_printf(out, "linkerd-controller destination|identity|policy|proxy-injector|sp-validator|all [flags]\nlinkerd-controller heartbeat --help\n\nFlags (with one dash or two):\n");
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
         size_t start = out->len;
 

@@ -1,6 +1,7 @@
 #include "template/from_yaml.h"
 
 #include <errno.h>
+#include <math.h>
 
 #include "base/limits.h"
 #include "codec/yaml.h"
@@ -52,6 +53,32 @@ static json_t *convert(const struct yaml_node *node, bool reals)
     return json_null();
 }
 
+/* The first number that JSON does not have (.inf, .nan). */
+static const struct yaml_node *find_endless(const struct yaml_node *node)
+{
+    const struct yaml_node *found = NULL;
+
+    if (!node)
+        return NULL;
+    if (node->kind == YAML_NUMBER)
+        return isfinite(node->number) ? NULL : node;
+    if (node->kind != YAML_LIST && node->kind != YAML_MAP)
+        return NULL;
+    for (const struct yaml_item *item = node->items; !found && item; item = item->next)
+        found = find_endless(item->value);
+    return found;
+}
+
+static int refuse(const struct yaml_node *root, const char *name, struct errmsg *msg)
+{
+    const struct yaml_node *endless = find_endless(root);
+
+    if (!endless)
+        return errmsg_set(msg, -ENOMEM, "%s: out of memory", name);
+    return errmsg_set(msg, -EINVAL, "%s:%d:%d: %.*s is no number that can be written as JSON", name, endless->line, endless->column,
+                      SLICE_ARGS(endless->text));
+}
+
 json_t *from_yaml_node(const struct yaml_node *node)
 {
     return convert(node, false);
@@ -72,7 +99,7 @@ int from_yaml(struct slice text, const char *name, bool numbers_as_reals, struct
     if (r < 0)
         errmsg_set(msg, r, "%s:%d:%d: %s", name, problem.line, problem.column, problem.msg.text);
     else if (!(tree = convert(root, numbers_as_reals)))
-        r = errmsg_set(msg, -ENOMEM, "%s: out of memory", name);
+        r = refuse(root, name, msg);
     else
         *ret_tree = tree;
     arena_release(&arena);

@@ -107,6 +107,8 @@ static bool check_type(struct checking *c, const struct place *at, json_t *type,
     buffer_init(&names, 256);
     for (i = 0; i < count; i++)
         buffer_printf(&names, "%s%s", i ? " or " : "", json_string_value(json_is_array(type) ? json_array_get(type, i) : type));
+    if (slice_eq(buffer_slice(&names), SLICE_LIT("string")) && (json_is_number(value) || json_is_boolean(value)))
+        buffer_add_lit(&names, ": put it in quotes, or use --set-string");
     show(value, text, sizeof(text));
     misfit(c, at, "is %s: expected %.*s", text, SLICE_ARGS(buffer_slice(&names)));
     buffer_release(&names);
@@ -142,8 +144,10 @@ static bool check_enum(struct checking *c, const struct place *at, json_t *choic
     return misfit(c, at, "is %s: expected one of %s", text, all);
 }
 
-static bool check_pattern(struct checking *c, const struct place *at, json_t *pattern, json_t *value)
+/* What the pattern means is the schema's description beside it, if there is one: people read that more easily. */
+static bool check_pattern(struct checking *c, const struct place *at, json_t *schema, json_t *value)
 {
+    json_t *pattern = json_object_get(schema, "pattern"), *meaning = json_object_get(schema, "description");
     struct regex *regex = NULL;
     char text[80];
     int r;
@@ -157,7 +161,9 @@ static bool check_pattern(struct checking *c, const struct place *at, json_t *pa
     if (r < 0)
         return broken(c, r, "pattern", json_string_value(pattern));
     show(value, text, sizeof(text));
-    return r > 0 ? true : misfit(c, at, "is %s: expected a text that matches %s", text, json_string_value(pattern));
+    if (r > 0)
+        return true;
+    return misfit(c, at, "is %s: expected %s%s", text, meaning ? "" : "a text that matches ", json_string_value(meaning ? meaning : pattern));
 }
 
 static bool check_bounds(struct checking *c, const struct place *at, json_t *schema, json_t *value)
@@ -255,14 +261,16 @@ static bool is_silent(const char *word)
     return false;
 }
 
-static bool check_word(struct checking *c, const struct place *at, const char *word, json_t *argument, json_t *value)
+static bool check_word(struct checking *c, const struct place *at, json_t *schema, const char *word, json_t *value)
 {
+    json_t *argument = json_object_get(schema, word);
+
     if (strcmp(word, "type") == 0)
         return check_type(c, at, argument, value);
     if (strcmp(word, "enum") == 0)
         return check_enum(c, at, argument, value);
     if (strcmp(word, "pattern") == 0)
-        return check_pattern(c, at, argument, value);
+        return check_pattern(c, at, schema, value);
     if (strcmp(word, "anyOf") == 0)
         return check_any(c, at, argument, value);
     if (strcmp(word, "$ref") == 0)
@@ -283,7 +291,7 @@ static bool check(struct checking *c, const struct place *at, json_t *schema, js
     if (json_is_boolean(schema))
         return json_is_true(schema) || misfit(c, at, "there is no such value");
     json_object_foreach (schema, word, argument)
-        fits = check_word(c, at, word, argument, value) && fits;
+        fits = check_word(c, at, schema, word, value) && fits;
     fits = check_bounds(c, at, schema, value) && fits;
     return (json_is_object(value) ? check_object(c, at, schema, value) : true) && fits;
 }

@@ -6,7 +6,8 @@
  * A schema that holds another word is an error, so that Helm and we cannot
  * differ by one that only Helm knows.
  *
- * Every mistake is told, not only the first. Bounded by the depth of values
+ * Every mistake is told, not only the first; where a pattern does not match, in
+ * the words of the description beside it. Bounded by the depth of values
  * (LIMIT_TEMPLATE_DEPTH) and by the size of the text. Pure.
  */
 #pragma once

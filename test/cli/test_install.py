@@ -9,6 +9,7 @@ import statistics
 import pytest
 import yaml
 
+from cluster.installed import Pair
 from lib import helm as helms
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -103,7 +104,7 @@ VALUES = {
     "init as root": {"proxyInit": {"runAsRoot": True, "privileged": True, "kubeAPIServerPorts": "", "ignoreInboundPorts": ""}},
     "init as nobody": {"proxyInit": {"runAsUser": 0, "runAsGroup": 0, "kubeAPIServerPorts": "443", "ignoreOutboundPorts": ""}},
     "images": {"registry": "registry.example.org/mesh/", "imagePullPolicy": "Never", "imagePullSecrets": [{"name": "one"}, {"name": "two"}],
-               "controllerImageVersion": "sha256:0123456789abcdef", "proxy": {"image": {"version": "v9", "pullPolicy": "Always"}}},
+               "controllerImageVersion": "sha256:" + "0123456789abcdef" * 4, "proxy": {"image": {"version": "v9", "pullPolicy": "Always"}}},
     "labels and annotations": {"commonLabels": {"a": "b", "on": "yes"}, "podLabels": {"c": "1"}, "podAnnotations": {"d": "x y: z", "e": "true"},
                                "identity": {"podAnnotations": {"f": "g", "d": "own"}}, "destinationController": {"podAnnotations": {"h": ""}}},
     "placement": {"nodeSelector": {"disk": "ssd"}, "tolerations": [{"operator": "Exists"}, {"key": "k", "value": "v", "effect": "NoSchedule"}],
@@ -198,7 +199,7 @@ REFUSED = [
     (["--set", "proxy.uid=null"], "proxy: uid is missing"),
     (["--set", "imagePullPolicy=Sometimes"], 'imagePullPolicy: is "Sometimes": expected one of "Always", "IfNotPresent", "Never"'),
     (["--set", "identity.issuer.scheme=pem"], "identity.issuer.scheme: is \"pem\": expected one of"),
-    (["--set", "identity.issuer.issuanceLifetime=soon"], "identity.issuer.issuanceLifetime: is \"soon\": expected a text that matches"),
+    (["--set", "identity.issuer.issuanceLifetime=soon"], "identity.issuer.issuanceLifetime: is \"soon\": expected a duration: 24h0m0s"),
     (["--set", "proxy.defaultInboundPolicy=allow"], "proxy.defaultInboundPolicy: is \"allow\": expected one of"),
     (["--set", "proxy.resources.cpu.request=lots"], "proxy.resources.cpu.request"),
     (["--set", "proxy.resources.cpus.request=1"], "proxy.resources.cpus: there is no such value"),
@@ -208,11 +209,22 @@ REFUSED = [
     (["--set", "proxy.opaquePorts=a b"], "proxy.opaquePorts"),
     (["--set", "proxyInit.ignoreInboundPorts=x"], "proxyInit.ignoreInboundPorts"),
     (["--set", "proxyInit.skipSubnets=10.0.0.0"], "proxyInit.skipSubnets"),
+    (["--set-string", "proxyInit.ignoreInboundPorts=70000"], 'proxyInit.ignoreInboundPorts: is "70000": expected ports'),
+    (["--set-string", "proxy.opaquePorts=25\\,65536"], 'proxy.opaquePorts: is "25,65536": expected ports, ranges or names'),
+    (["--set", "proxyInit.skipSubnets=10.0.0.0/33"], 'proxyInit.skipSubnets: is "10.0.0.0/33": expected networks'),
+    (["--set", "proxyInit.ignoreInboundPorts=25"], "proxyInit.ignoreInboundPorts: is 25: expected string: put it in quotes, or use --set-string"),
+    (["--set", "clusterNetworks=10.256.0.0/16"], "clusterNetworks"),
+    (["--set", "clusterNetworks=fd00::/129"], "clusterNetworks"),
+    (["--set", "proxyInit.logLevel=loud"], "proxyInit.logLevel: is \"loud\": expected one of"),
+    (["--set", "networkValidator.logLevel=loud"], "networkValidator.logLevel: is \"loud\": expected one of"),
+    (["--set", "policyController.logLevel=loud"], "policyController.logLevel: is \"loud\": expected a level"),
+    (["--set", "proxy.resources.cpu.request=-1"], "proxy.resources.cpu.request: is -1: expected at least 0"),
     (["--set", "proxyInit.iptablesMode=bpf"], "proxyInit.iptablesMode"),
     (["--set", "clusterDomain=a_b!"], "clusterDomain"),
     (["--set", "webhookFailurePolicy=Warn"], "webhookFailurePolicy"),
     (["--set", "proxy.additionalEnv[0].value=x"], "proxy.additionalEnv[0]: name is missing"),
     (["--set", "podAnnotations.a=1"], "podAnnotations.a: is 1: expected string"),
+    (["--set", "proxy.image.version=sha256:abc"], "proxy.image.version"),
     (["--set", "controllerImage=Not An Image"], "controllerImage"),
     (["--set", "proxyInjector.crtPEM=A"], "the key of the certificate of linkerd-proxy-injector-k8s-tls is missing: keyPEM"),
     (["--set", "proxy.runtime.workers.maximumCPURatio=2"], "proxy.runtime.workers.maximumCPURatio"),
@@ -239,6 +251,7 @@ def test_both_refuse(linkerd, certs, tmp_path, args, says):
 
 @pytest.mark.parametrize("text, says", [
     ("a: [1", "values.yaml:1:"), ("- a\n", "values.yaml: is a list: expected a map of values"), ("a: b: c\n", "values.yaml:1:"),
+    ("proxy:\n  cores: .inf\n", "values.yaml:2:10: .inf is no number"),
 ])
 def test_both_refuse_files(linkerd, tmp_path, certs, text, says):
     (tmp_path / "values.yaml").write_text(text)
@@ -400,6 +413,30 @@ def test_certificates_that_do_not_fit(linkerd, tmp_path):
             (("a/ca.crt", "a/ca.key", "a/issuer/tls.key"), "identity.issuer.tls.crtPEM: ")):
         done = install(*case)
         assert (done.returncode, done.stdout) == (1, "") and says in done.stderr, (case, done.stderr)
+
+
+ISSUER = "identity.linkerd.cluster.local"
+
+
+def anchor(**how):
+    return Pair("root.linkerd.cluster.local", ca=True, **how)
+
+
+@pytest.mark.parametrize("make, says", [
+    (lambda good: (good, Pair(ISSUER, good, ca=True, key="rsa")), "identity.issuer.tls.keyPEM: the key must be ECDSA P-256, this one is RSA 2048"),
+    (lambda good: (good, Pair(ISSUER, good, ca=True, begins=-10, ends=-1)), f'certificate has expired (certificate 1 of the chain, "{ISSUER}")'),
+    (lambda good: (good, Pair(ISSUER, good, ca=True, begins=2)), "certificate is not yet valid"),
+    (lambda good: (good, Pair(ISSUER, good)), "the issuer's certificate is not that of a CA"),
+    (lambda good: (old := anchor(begins=-10, ends=-1), Pair(ISSUER, old, ca=True)), "certificate has expired (certificate 2 of the chain"),
+    (lambda good: (weak := anchor(key="rsa", bits=1024), Pair(ISSUER, weak, ca=True)), "key too weak"),
+], ids=["rsa", "expired", "future", "no-ca", "expired-anchor", "weak-anchor"])
+def test_certificates_that_certify_nobody(linkerd, tmp_path, make, says):
+    trusted, issuer = make(anchor())
+    for name, text in (("ca.crt", trusted.pem), ("tls.crt", issuer.pem), ("tls.key", issuer.key_pem)):
+        (tmp_path / name).write_text(text)
+    done = linkerd("install", "--ignore-cluster", "--identity-trust-anchors-file", "ca.crt", "--identity-issuer-certificate-file", "tls.crt",
+                   "--identity-issuer-key-file", "tls.key")
+    assert (done.returncode, done.stdout) == (1, "") and says in done.stderr, done.stderr
 
 
 # --- what Linkerd's users know ---

@@ -51,6 +51,9 @@ def test_flags_are_values(linkerd, flags, values):
     (["--admin-port", "x"], "--admin-port"), (["--set", "proxyUID=0"], "proxyUID"), (["--set", "iptablesMode=other"], "iptablesMode"),
     (["--set", "destCNINetDir=relative"], "destCNINetDir"), (["--set", "unknown=1"], "unknown"), (["--set", "repairController.enabled=yes"], "enabled"),
     (["--set", "repairController.logFormat=xml"], "logFormat"), (["--set", "nodeTaint.key=no key"], "nodeTaint.key"), (["--set", "nodeTaint.replicas=0"], "replicas"),
+    (["--set", "logLevel=loud"], 'logLevel: is "loud"'), (["--cni-log-level=loud"], 'logLevel: is "loud"'), (["--set", "repairController.logLevel=loud"], "repairController.logLevel"),
+    (["--set", "resources.cpu.limit=lots"], "resources.cpu.limit"), (["--set", "updateStrategy.type=Sometimes"], "updateStrategy.type"),
+    (["--set", "tolerations[0]=x"], "tolerations[0]"), (["--set", "ignoreInboundPorts=70000"], "ignoreInboundPorts"), (["--set", "portsToRedirect=70000"], "portsToRedirect"),
     (["-f", "nowhere.yaml"], "nowhere.yaml"),
 ])
 def test_refused(linkerd, args, word):

@@ -67,7 +67,9 @@ class Cluster:
     def install(self, *words):
         self.apply(self.printed("install", "--crds"), "--server-side")
         self.api.kubectl("wait", "--for=condition=Established", "crd", "-l", OURS, "--timeout=30s")
-        self.apply(self.printed("install", *words))
+        text = self.printed("install", *words)
+        self.apply(text)
+        return text
 
     def definitions_gone(self):
         """Whether those that are being deleted are gone. The server tries less and less often where an attempt met storage that was just being set
@@ -179,11 +181,11 @@ def test_acting_for_another_user(cluster):
 # --- upgrade ---
 
 def test_upgrade_keeps_what_was_said(cluster):
-    cluster.install("--controller-replicas", "2", "--set", "podAnnotations.a=b", "--proxy-log-level", "warn")
+    printed = cluster.install("--controller-replicas", "2", "--set", "podAnnotations.a=b", "--proxy-log-level", "warn")
     secret, roots = cluster.get("secret", "linkerd-identity-issuer"), cluster.get("configmap", "linkerd-identity-trust-roots")
-    first = cluster.printed("upgrade")
-    cluster.apply(first)
-    assert cluster.printed("upgrade") == first  # nothing given, nothing changed
+    assert cluster.printed("upgrade") == printed  # nothing given, nothing changed
+    cluster.apply(printed)
+    assert cluster.printed("upgrade") == printed
     text = cluster.printed("upgrade", "--controller-replicas", "3", "--set", "podAnnotations.c=d")
     cluster.apply(text)
     assert cluster.get("secret", "linkerd-identity-issuer")["data"] == secret["data"]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 import urllib.parse
 
@@ -83,6 +84,24 @@ def test_what_would_be_sent(api, heartbeat):
     assert told["ext-viz"] == "1" and told["service-profile-count"] == "3" and told["k8s-version"].startswith("v1.")
     assert int(told["install-time"]) > 1600000000 and told["version"]
     assert "WARN" not in output and "total-rps" not in told
+
+
+@pytest.mark.parametrize("words", [["--help"], ["-h"]])
+def test_help(binaries, words):
+    done = subprocess.run([binaries["linkerd-controller"], "heartbeat", *words], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0 and "-dry-run" in done.stdout and done.stderr == ""
+
+
+@pytest.mark.parametrize("words", [["--nope"], ["x"], ["-address"], ["--dry-run", "-kubeconfig"], ["-controller-namespace="], ["-log-format=xml"]])
+def test_wrong_lines(binaries, words):
+    done = subprocess.run([binaries["linkerd-controller"], "heartbeat", *words], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 64 and done.stdout == "" and words[-1].split("=")[0] in done.stderr
+
+
+def test_values_behind_their_flags(api, heartbeat):
+    """As Go's programs take them: one dash or two, the value behind = or as a word of its own."""
+    output, status = heartbeat("-dry-run", "--address", "http://192.0.2.1/x", "-log-level", "debug")
+    assert status == 0 and "GET http://192.0.2.1/x?" in output
 
 
 def test_it_is_sent_only_where_it_was_told_to(api, heartbeat, tmp_path, programs):

@@ -246,7 +246,7 @@ def test_events_on_the_owner(api, replica):
     replicas = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-6d4cf56db6"}
     enabled = {"linkerd.io/inject": "enabled"}
     try:
-        for name, annotations in (("one", enabled), ("two", {**enabled, "config.linkerd.io/admin-port": "none"}), ("three", {})):
+        for name, annotations in (("one", enabled), ("two", {**enabled, "config.linkerd.io/admin-port": "none", "config.linkerd.io/no-such": "x"}), ("three", {})):
             made, said = create(api, owned(name, annotations, replicas, **{"pod-template-hash": "6d4cf56db6"}))
             assert made, said
         made, said = create(api, owned("four", enabled, {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "agent"}))
@@ -257,6 +257,7 @@ def test_events_on_the_owner(api, replica):
         found = events()
         assert set(found) == wanted
         assert found["Deployment", "web", "Normal", "Injected"]["involvedObject"]["uid"] == uid
-        assert "config.linkerd.io/admin-port" in found["Deployment", "web", "Warning", "AnnotationIgnored"]["message"]
+        ignored = found["Deployment", "web", "Warning", "AnnotationIgnored"]["message"]
+        assert "config.linkerd.io/admin-port" in ignored and "config.linkerd.io/no-such" in ignored
     finally:
         api.kubectl("delete", "deployment/web", "-n", "default")

@@ -235,59 +235,86 @@ static void beat(struct heartbeat *heartbeat)
 
 /* --- the command line --- */
 
-/* The value behind "-name=" or "--name="; NULL: another flag. */
-static const char *value_of(const char *argument, const char *name)
+static const char usage[] = "linkerd-controller heartbeat [flags]\n\n"
+                            "Tells one address how large this mesh is, and ends. Flags, with one dash or two:\n"
+                            "  -dry-run                     print what would be sent, and send nothing\n"
+                            "  -address URL                 whom to tell; without it nothing is sent\n"
+                            "  -prometheus-url URL          whom to ask for rates and sizes\n"
+                            "  -controller-namespace NAME   where the control plane is (linkerd)\n"
+                            "  -kubeconfig FILE             access to the API server (that of the pod we run in)\n"
+                            "  -log-level LEVEL             (info)\n"
+                            "  -log-format FORMAT           plain or json (plain)\n";
+
+/* What is left of an argument behind its dashes and this name: "", "=VALUE"; NULL: another flag. */
+static const char *behind(const char *argument, const char *name)
 {
     size_t len = strlen(name);
 
-    while (*argument == '-')
-        argument++;
-    return strncmp(argument, name, len) == 0 && argument[len] == '=' ? argument + len + 1 : NULL;
+    argument += argument[0] == '-' ? 1 : 0;
+    argument += argument[0] == '-' ? 1 : 0;
+    return strncmp(argument, name, len) == 0 && (argument[len] == '\0' || argument[len] == '=') ? argument + len : NULL;
 }
 
-static bool read_flag(struct options *options, const char *argument)
+/* How many arguments it took, the value may be one of its own; 0: it is none of ours, or its value is missing. */
+static int read_flag(struct options *options, int argc, char *const argv[])
 {
     const struct {
         const char *name;
         const char **to;
     } flags[] = {{"controller-namespace", &options->namespace_}, {"prometheus-url", &options->prometheus}, {"address", &options->address},
                  {"kubeconfig", &options->kubeconfig}, {"log-level", &options->log_level}, {"log-format", &options->log_format}};
-    const char *value;
 
-    if (argument[0] != '-')
-        return false;
-    if (strcmp(argument, "--dry-run") == 0 || strcmp(argument, "-dry-run") == 0) {
+    if (argv[0][0] != '-')
+        return 0;
+    if (strcmp(argv[0], "--dry-run") == 0 || strcmp(argv[0], "-dry-run") == 0) {
         options->dry_run = true;
-        return true;
+        return 1;
     }
-    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
-        if ((value = value_of(argument, flags[i].name))) {
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+        const char *rest = behind(argv[0], flags[i].name);
+        const char *value = !rest ? NULL : *rest ? rest + 1 : argc > 1 ? argv[1] : NULL;
+
+        if (value) {
             *flags[i].to = value[0] ? value : NULL;
-            return true;
+            return *rest ? 1 : 2;
         }
-    return false;
+    }
+    return 0;
 }
 
 static int read_options(struct options *options, int argc, char *const argv[])
 {
     *options = (struct options){.namespace_ = "linkerd"};
-    for (int i = 0; i < argc; i++)
-        if (!read_flag(options, argv[i])) {
-            fprintf(stderr,
-                    "linkerd-controller heartbeat: \"%s\" is not expected here: expected -address=URL, -prometheus-url=URL, -controller-namespace=NAME, "
-                    "-kubeconfig=FILE, -log-level=LEVEL, -log-format=FORMAT, --dry-run\n",
-                    argv[i]);
+    for (int i = 0, took; i < argc; i += took)
+        if ((took = read_flag(options, argc - i, argv + i)) == 0) {
+            fprintf(stderr, "linkerd-controller heartbeat: \"%s\" is no flag, or its value is missing; see linkerd-controller heartbeat --help\n", argv[i]);
             return -EINVAL;
         }
+    if (!options->namespace_)
+        fprintf(stderr, "linkerd-controller heartbeat: -controller-namespace: is empty: expected the namespace of the control plane\n");
+    if (options->log_format && strcmp(options->log_format, "plain") != 0 && strcmp(options->log_format, "json") != 0) {
+        fprintf(stderr, "linkerd-controller heartbeat: -log-format=%s is not valid: expected plain or json\n", options->log_format);
+        return -EINVAL;
+    }
     return options->namespace_ ? 0 : -EINVAL;
+}
+
+static bool is_help(int argc, char *const argv[])
+{
+    return argc == 1 && (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-help") == 0 || strcmp(argv[0], "-h") == 0);
 }
 
 int heartbeat_main(int argc, char *const argv[])
 {
-    struct heartbeat *heartbeat = calloc(1, sizeof(*heartbeat));
+    struct heartbeat *heartbeat;
     enum log_format format = LOG_PLAIN;
     int status;
 
+    if (is_help(argc, argv)) {
+        fputs(usage, stdout);
+        return EXIT_SUCCESS;
+    }
+    heartbeat = calloc(1, sizeof(*heartbeat));
     if (!heartbeat)
         return EXIT_START;
     heartbeat->status = EXIT_START;

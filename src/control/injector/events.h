@@ -5,7 +5,7 @@
  *     Normal   Injected            the pod got its proxy
  *     Normal   InjectionSkipped    injection was asked for, and the pod cannot have it: why
  *     Warning  InjectionRefused    the pod was refused: why
- *     Warning  AnnotationIgnored   an annotation is no value, and what is in force instead; the first of them
+ *     Warning  AnnotationIgnored   an annotation is no value, and what is in force instead; of all of them
  *
  * Pods that nobody asked to inject are no event, nor are reviews of dry runs, nor pods without an owner, which are not there yet.
  *

@@ -39,14 +39,34 @@ static int ask(const struct review *review, const struct injector *injector, jso
     return r;
 }
 
+/* As many as there is room for, at least the first, and how many more there are. */
+static void join(const json_t *warnings, struct errmsg *ret_text)
+{
+    static const char more[] = "; and 99 more, which `linkerd check` tells";
+    char *text = ret_text->text;
+    const json_t *warning;
+    size_t i;
+
+    *text = '\0';
+    json_array_foreach (warnings, i, warning) {
+        const char *one = json_string_value(warning);
+        size_t used = strlen(text), left = sizeof(ret_text->text) - used;
+
+        if (i > 0 && strlen(one) + sizeof(more) + 2 > left) {
+            snprintf(text + used, left, "; and %zu more, which `linkerd check` tells", json_array_size(warnings) - i);
+            return;
+        }
+        snprintf(text + used, i > 0 ? left : left - sizeof(more), "%s%s", i > 0 ? "; " : "", one);
+    }
+}
+
 static void describe(const struct review *review, const struct inject_answer *answer, struct review_outcome *outcome)
 {
     char *end = outcome->message.text;
 
     *outcome = (struct review_outcome){.verdict = answer->verdict, .skips = answer->skips, .annotated_at = answer->annotated_at,
                                        .warnings = json_array_size(answer->warnings)};
-    if (outcome->warnings)
-        errmsg_set(&outcome->warning, 0, "%s", json_string_value(json_array_get(answer->warnings, 0)));
+    join(answer->warnings, &outcome->warning);
     if (strcmp(review->kind, "Pod") != 0)
         return;
     if (answer->verdict == INJECT_YES)

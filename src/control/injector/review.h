@@ -20,7 +20,7 @@ struct review_outcome {
     unsigned skips;           /* bits of 1 << enum inject_skip */
     const char *annotated_at; /* static text */
     size_t warnings;
-    struct errmsg warning;    /* the first of them; "" */
+    struct errmsg warning;    /* all of them, or as many as there is room for and how many more; "" */
     struct errmsg message;    /* as Linkerd's events have it: "Linkerd sidecar proxy injected"; "" for what is none of our business */
 };
 

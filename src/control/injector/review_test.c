@@ -39,9 +39,9 @@ static void no_reviews(void **state)
     } cases[] = {
         {"", "the body is no JSON: line 1: "},
         {"{", "the body is no JSON: line 1: "},
-        {"[]", "the body is a  of : expected an AdmissionReview of admission.k8s.io/v1 or v1beta1"},
-        {"{\"kind\": \"Pod\", \"apiVersion\": \"v1\"}", "the body is a Pod of v1: expected an AdmissionReview"},
-        {"{\"kind\": \"AdmissionReview\", \"apiVersion\": \"admission.k8s.io/v2\"}", "the body is a AdmissionReview of admission.k8s.io/v2: expected"},
+        {"[]", "the body has kind \"\" and apiVersion \"\": expected AdmissionReview and admission.k8s.io/v1 or v1beta1"},
+        {"{\"kind\": \"Pod\", \"apiVersion\": \"v1\"}", "the body has kind \"Pod\" and apiVersion \"v1\": expected AdmissionReview"},
+        {"{\"kind\": \"AdmissionReview\", \"apiVersion\": \"admission.k8s.io/v2\"}", "the body has kind \"AdmissionReview\" and apiVersion \"admission.k8s.io/v2\": expected"},
         {"{\"kind\": \"AdmissionReview\", \"apiVersion\": \"admission.k8s.io/v1\"}", "the AdmissionReview has no request with a uid"},
         {"{\"kind\": \"AdmissionReview\", \"apiVersion\": \"admission.k8s.io/v1\", \"request\": {\"uid\": 7}}", "the AdmissionReview has no request with a uid"},
     };
@@ -228,6 +228,32 @@ static void warned_of(void **state)
     json_decref(object);
 }
 
+static void warned_of_many(void **state)
+{
+    struct question q = {"admission.k8s.io/v1", "CREATE", "Pod", "pod", "config.linkerd.io/proxy-uid", "root"};
+    json_t *object = object_of(&q), *annotations = json_object_get(json_object_get(object, "metadata"), "annotations");
+    struct review_outcome outcome;
+    json_t *response;
+    char name[64];
+
+    json_object_set_new(annotations, "config.linkerd.io/proxy-gid", json_string("staff"));
+    response = ask(&q, object, "enabled", &outcome);
+    assert_int_equal(outcome.warnings, 2);
+    assert_non_null(strstr(outcome.warning.text, "config.linkerd.io/proxy-uid: is \"root\""));
+    assert_non_null(strstr(outcome.warning.text, "config.linkerd.io/proxy-gid: is \"staff\""));
+    assert_null(strstr(outcome.warning.text, "more"));
+    json_decref(response);
+    for (int i = 0; i < 50; i++) {
+        snprintf(name, sizeof(name), "config.linkerd.io/no-such-%d", i);
+        json_object_set_new(annotations, name, json_string(""));
+    }
+    response = ask(&q, object, "enabled", &outcome);
+    assert_in_range(outcome.warnings, 10, 52); /* as many as are told */
+    assert_non_null(strstr(outcome.warning.text, " more, which `linkerd check` tells"));
+    json_decref(response);
+    json_decref(object);
+}
+
 static void refused(void **state)
 {
     struct question q = {"admission.k8s.io/v1", "CREATE", "Pod", "pod", "config.linkerd.io/default-inbound-policy", "none"};
@@ -247,7 +273,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_reviews), cmocka_unit_test(too_large), cmocka_unit_test(a_pod),     cmocka_unit_test(left_alone),
-        cmocka_unit_test(skipped),    cmocka_unit_test(a_service), cmocka_unit_test(warned_of), cmocka_unit_test(refused),
+        cmocka_unit_test(skipped),    cmocka_unit_test(a_service), cmocka_unit_test(warned_of), cmocka_unit_test(warned_of_many), cmocka_unit_test(refused),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

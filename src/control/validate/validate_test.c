@@ -173,7 +173,7 @@ static void no_review(void **state)
 
     buffer_init(&out, LIMIT_ADMISSION);
     assert_int_equal(validate_review(SLICE_LIT("{}"), &none, &msg, &out), -EINVAL);
-    assert_string_equal(msg.text, "the body is a  of : expected an AdmissionReview of admission.k8s.io/v1 or v1beta1");
+    assert_string_equal(msg.text, "the body has kind \"\" and apiVersion \"\": expected AdmissionReview and admission.k8s.io/v1 or v1beta1");
     assert_int_equal(out.len, 0);
     buffer_release(&out);
 }

@@ -36,7 +36,7 @@ static bool is_known_version(const char *version)
 static int check(const struct review *review, const json_t *request, struct errmsg *msg)
 {
     if (strcmp(member_text(review->root, "kind"), "AdmissionReview") != 0 || !is_known_version(review->api_version))
-        return errmsg_set(msg, -EINVAL, "the body is a %.64s of %.64s: expected an AdmissionReview of admission.k8s.io/v1 or v1beta1",
+        return errmsg_set(msg, -EINVAL, "the body has kind \"%.64s\" and apiVersion \"%.64s\": expected AdmissionReview and admission.k8s.io/v1 or v1beta1",
                           member_text(review->root, "kind"), review->api_version);
     if (!request || !*review->uid)
         return errmsg_set(msg, -EINVAL, "the AdmissionReview has no request with a uid");
