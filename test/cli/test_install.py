@@ -202,6 +202,7 @@ REFUSED = [
     (["--set", "identity.issuer.issuanceLifetime=soon"], "identity.issuer.issuanceLifetime: is \"soon\": expected a duration: 24h0m0s"),
     (["--set", "proxy.defaultInboundPolicy=allow"], "proxy.defaultInboundPolicy: is \"allow\": expected one of"),
     (["--set", "proxy.resources.cpu.request=lots"], "proxy.resources.cpu.request"),
+    (["--set", "proxy.resources.memory.request=1Zi"], "proxy.resources.memory.request: is \"1Zi\": expected an amount of Kubernetes"),
     (["--set", "proxy.resources.cpus.request=1"], "proxy.resources.cpus: there is no such value"),
     (["--set", "proxy=none"], "proxy: is \"none\": expected object"),
     (["--set", "cniEnabled=yes"], "cniEnabled: is \"yes\": expected boolean"),
@@ -270,6 +271,8 @@ def test_every_mistake_is_told(linkerd, certs):
 # --- flags ---
 
 FLAGS = [
+    (["--proxy-memory-limit", "1e9"], "proxy.resources.memory.limit=1e9"), (["--proxy-cpu-request", ".5"], "proxy.resources.cpu.request=.5"),
+    (["--proxy-cpu-limit", "1500000u"], "proxy.resources.cpu.limit=1500000u"),
     (["--admin-port", "1"], "proxy.ports.admin=1"), (["--control-port=2"], "proxy.ports.control=2"), (["--inbound-port", "3"], "proxy.ports.inbound=3"),
     (["--outbound-port", "4"], "proxy.ports.outbound=4"), (["--cluster-domain", "a.b"], "clusterDomain=a.b"),
     (["--control-plane-version", "v1"], "linkerdVersion=v1"), (["--controller-gid", "7"], "controllerGID=7"), (["--controller-uid", "8"], "controllerUID=8"),
