@@ -98,7 +98,9 @@ def test_a_restricted_namespace(binaries, images, tmp_path):
         mesh.apply(cni)
         mesh.kubectl("rollout", "status", "-n", "linkerd-cni", "daemonset/linkerd-cni", "--timeout=120s", timeout=130)
         assert plugins(node) == [*theirs, "linkerd-cni"]
+        assert "‼" not in mesh.cli("check", "--pre", "--linkerd-cni-enabled", timeout=120)
         mesh.install("--linkerd-cni-enabled")
+        assert mesh.complaints() == []
 
         make_namespace(mesh)
         mesh.apply(POD.format(name="cache", command='[redis-server, --save, "", --dir, /tmp, --protected-mode, "no"]'))
