@@ -71,7 +71,7 @@ def before(mesh):
 
 def test_helm(mesh, before, tmp_path):
     """Installed, upgraded twice without a change, uninstalled."""
-    make(tmp_path, "issuer", signer=make(tmp_path, "ca"))
+    make(tmp_path, "issuer", signer=make(tmp_path, "ca", days=365), days=365)
 
     def helm(*words):
         return mesh.cluster.inside(["env", f"HELM_CACHE_HOME={tmp_path}/cache", f"HELM_CONFIG_HOME={tmp_path}/config",
@@ -85,6 +85,7 @@ def test_helm(mesh, before, tmp_path):
     helm("install", "linkerd-crds", str(ROOT / "chart/linkerd-crds"), "-n", "linkerd", "--create-namespace", "--set", "installGatewayAPI=true")
     control_plane("install")
     mesh.await_control_plane()
+    assert mesh.complaints() == []
     mesh.open_shop()
     assert "to shopper.shop." in mesh.shopper("curl", "-sS", "http://web.shop.svc.cluster.local/")
 
