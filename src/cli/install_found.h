@@ -36,11 +36,6 @@ int found_identity(const struct found *found, json_t *values, struct errmsg *msg
  * a selector cannot be changed, and earlier versions had another.
  */
 int found_selector(const struct found *found, json_t *values, struct errmsg *msg);
-/*
- * The configurations of webhooks whose caBundle applying a manifest without one would take away, as what was applied last had it: an array for
- * install_render(), for the caller to release.
- */
-int found_webhooks(const struct found *found, struct errmsg *msg, json_t **ret_objects);
 /* The values have an identity, or somebody else does. -ENOENT: a new one would be made, which no upgrade may do. */
 int found_identity_check(json_t *values, struct errmsg *msg);
 

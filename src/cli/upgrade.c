@@ -14,6 +14,7 @@
 #include "cli/install_identity.h"
 #include "cli/install_render.h"
 #include "cli/install_values.h"
+#include "cli/install_webhooks.h"
 #include "cli/manifest.h"
 #include "cli/upgrade_trust.h"
 #include "cli/values.h"

@@ -4,6 +4,7 @@
 #include "control/program.h"
 
 static const int64_t DRAIN_LOOK_NS = 50 * NS_PER_MS;
+static const int64_t LINGER_NS = 5 * NS_PER_S; /* until nodes and API servers have heard that this endpoint goes */
 
 static void on_grace_over(struct timer *timer)
 {
@@ -18,6 +19,10 @@ static void look_if_drained(struct timer *timer)
     struct program *program = CONTAINER_OF(timer, struct program, drained);
     unsigned open = 0;
 
+    if (program->webhook && !program->webhook_drains) {
+        webhook_drain(program->webhook);
+        program->webhook_drains = true;
+    }
     for (unsigned i = 0; i < program->listening_count; i++)
         open += grpc_listener_connections(program->listening[i].listener);
     if (program->webhook)
@@ -38,6 +43,15 @@ static void end_calls(struct program *program)
         identity_service_end_calls(program->identity);
 }
 
+/*
+ * How long a webhook's port stays open: an API server that still comes here, and finds it closed, asks nobody else, and makes a pod without a
+ * proxy. Whoever calls our other ports tries the next controller.
+ */
+static int64_t linger_ns(const struct program *program)
+{
+    return program->webhook && program->cluster ? LINGER_NS : 0;
+}
+
 static void on_signal(struct signals *signals, int number)
 {
     struct program *program = CONTAINER_OF(signals, struct program, signals);
@@ -52,13 +66,11 @@ static void on_signal(struct signals *signals, int number)
     program->draining = true;
     for (unsigned i = 0; i < program->listening_count; i++)
         grpc_listener_drain(program->listening[i].listener);
-    if (program->webhook)
-        webhook_drain(program->webhook);
     end_calls(program);
     writer_end(program->status_writer);
     writer_end(program->slice_writer);
-    timer_set(loop, &program->grace, loop->now_ns + program->settings.grace_ns);
-    timer_set(loop, &program->drained, loop->now_ns + DRAIN_LOOK_NS);
+    timer_set(loop, &program->grace, loop->now_ns + linger_ns(program) + program->settings.grace_ns);
+    timer_set(loop, &program->drained, loop->now_ns + linger_ns(program) + DRAIN_LOOK_NS);
 }
 
 int program_await_end(struct program *program)

@@ -65,7 +65,7 @@ struct program {
     struct dns_server *dns;
     struct admin *admin;
     struct timer grace, drained;
-    bool draining;
+    bool draining, webhook_drains;
 };
 
 int program_enter_cluster(struct program *program); /* what everything that asks the API server needs */

@@ -8,10 +8,12 @@ import time
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives import serialization
 
 from cluster.api import Api
 from cluster.cluster import missing_programs
 from lib import netns
+from lib.issuers import make as make_anchor
 from lib.kubernetes import definition
 from lib.manifests import pod
 from lib.wait import until
@@ -197,6 +199,39 @@ def test_upgrade_keeps_what_was_said(cluster):
     (cluster.folder / "all.yaml").write_text(text)
     assert cluster.printed("upgrade", "--from-manifests", "all.yaml") == cluster.printed("upgrade")
     assert cluster.printed("upgrade", "--from-manifests", "-", text=text) == cluster.printed("upgrade")
+
+
+def test_upgrade_takes_no_authority_of_a_webhook_away(installed):
+    """A caBundle that was applied, by Linkerd's manifests, would go with the next manifest; one that a component has written stays by itself."""
+    def bundle(of):
+        return of["webhooks"][0]["clientConfig"].get("caBundle")
+
+    def printed():
+        return bundle(by_name(installed.printed("upgrade"))[f"{kind} /{name}"])
+
+    def written(text):
+        installed.api.kubectl("patch", kind, name, "--type=json", "-p", json.dumps([{"op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": text}]))
+
+    kind, name = "MutatingWebhookConfiguration", "linkerd-proxy-injector-webhook-config"
+    theirs, ours = (base64.b64encode(make_anchor(installed.folder, whose)[0].public_bytes(serialization.Encoding.PEM)).decode() for whose in ("theirs", "ours"))
+    written(ours)
+    assert printed() is None
+    installed.apply(installed.printed("upgrade"))
+    assert bundle(installed.get(kind, name)) == ours
+    applied = by_name(installed.printed("install", "--ignore-cluster"))[f"{kind} /{name}"]
+    applied["webhooks"][0]["clientConfig"]["caBundle"] = theirs
+    installed.apply(yaml.safe_dump(applied))
+    assert printed() == theirs
+    written(ours)  # by the component that has taken over
+    assert printed() == ours
+    installed.apply(installed.printed("upgrade"))
+    assert bundle(installed.get(kind, name)) == printed() == ours
+    # Applied on the server, where nothing is noted: fields have owners.
+    installed.api.kubectl("annotate", kind, name, "kubectl.kubernetes.io/last-applied-configuration-")
+    assert printed() == ours
+    # Of manifests there is what stands there.
+    (installed.folder / "all.yaml").write_text(installed.printed("upgrade"))
+    assert bundle(by_name(installed.printed("upgrade", "--from-manifests", "all.yaml"))[f"{kind} /{name}"]) == ours
 
 
 def test_upgrade_of_nothing(cluster):

@@ -6,6 +6,7 @@ import itertools
 import json
 import pathlib
 import re
+import signal
 import subprocess
 
 import pytest
@@ -150,6 +151,16 @@ def test_pods_get_proxies(api, replica):
     assert not re.search(r"\b403\b", one.program.output)
 
 
+def test_one_that_ends_is_asked_for_a_while(api, replica):
+    """Until API servers know that its endpoint goes: one that finds the port closed asks nobody else."""
+    one = replica().start().ready()
+    one.program.kill(signal.SIGTERM)
+    one.program.wait_line("shutdown: draining")
+    made, said = create(api, pod("late", {"linkerd.io/inject": "enabled"}))
+    assert made and "linkerd-proxy" in containers(made), said
+    assert one.program.wait_exit() == 0
+
+
 def anchors_of(made):
     proxy = next(one for one in made["spec"]["initContainers"] if one["name"] == "linkerd-proxy")
     return next(one["value"] for one in proxy["env"] if one["name"] == "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS").strip()
@@ -179,11 +190,11 @@ def test_anchors_are_those_of_the_api_server(api, replica, tmp_path):
         tell("nonsense")
         one.program.wait_line(f"the last good trust anchors stay in force: the ConfigMap {ROOTS}", start=line)
         assert made_with(f"{first}\n{second}")
+        assert not re.search(r"\b403\b", one.program.output)
         api.stop_apiserver()
         api.start_apiserver()
         tell(second)
         until(lambda: made_with(second), lambda: one.program.output, LONG)
-        assert not re.search(r"\b403\b", one.program.output)
     finally:
         api.kubectl("delete", "configmap", ROOTS, "-n", "linkerd", "--ignore-not-found")
 

@@ -65,7 +65,7 @@ def test_over_linkerds_by_helm(binaries, images, tmp_path):
         helm("install", "linkerd-crds", charts / "linkerd-crds", "--create-namespace", "--set=installGatewayAPI=true")
         helm("install", "linkerd-control-plane", charts / "linkerd-control-plane", f"--values={tmp_path}/values.yaml")
         mesh.await_control_plane()
-        with births(mesh):
+        with births(mesh, of_theirs=True):
             helm("upgrade", "linkerd-crds", CRDS, "--set=installGatewayAPI=true")
             helm("upgrade", "linkerd-control-plane", CONTROL_PLANE, *identity(tmp_path))
             mesh.await_control_plane()

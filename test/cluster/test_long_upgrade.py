@@ -101,7 +101,7 @@ def test_of_linkerd(mesh, binaries, tmp_path):
     load = Load(mesh, replicas=2)
     theirs = f"cr.l5d.io/linkerd/proxy:{earlier.EDGE}"
     assert proxies(mesh, "shop") == proxies(mesh, "linkerd") == {theirs}
-    with load.watched() as more, births(mesh):
+    with load.watched() as more, births(mesh, of_theirs=True):
         upgrade(mesh)
         more(1)  # proxies of theirs under our control plane
         roll_shop(mesh)  # their clients, our servers
