@@ -103,7 +103,7 @@ int agent_read_flags(struct agent *agent, int argc, char *argv[], const struct a
 /* --- log --- */
 
 /* "info", or directives as Linkerd's controllers take them: of "linkerd_cni_repair_controller=debug,warn" our part is ours. */
-static int read_level(const char *text, enum log_level *ret_level)
+static int read_level(const char *text, enum journal_level *ret_level)
 {
     struct slice rest = slice_str(text), one;
     bool named = false;
@@ -112,14 +112,14 @@ static int read_level(const char *text, enum log_level *ret_level)
         size_t equals = slice_find(one, '=');
         struct slice level = equals < one.len ? slice_skip(one, equals + 1) : one;
         bool ours = equals < one.len && slice_starts(one, SLICE_LIT("linkerd"));
-        enum log_level found;
+        enum journal_level found;
         char word[16];
 
         if (level.len >= sizeof(word))
             return -EINVAL;
         memcpy(word, level.ptr ? level.ptr : "", level.len);
         word[level.len] = '\0';
-        if (log_level_parse(word, &found) < 0)
+        if (journal_level_parse(word, &found) < 0)
             return -EINVAL;
         if (ours || (!named && equals >= one.len))
             *ret_level = found;
@@ -130,13 +130,13 @@ static int read_level(const char *text, enum log_level *ret_level)
 
 static void on_report(struct reporter *reporter, const struct report *report)
 {
-    static const enum log_level levels[] = {[REPORT_INFO] = LOG_INFO, [REPORT_WARNING] = LOG_WARN, [REPORT_ERROR] = LOG_ERROR};
+    static const enum journal_level levels[] = {[REPORT_INFO] = JOURNAL_INFO, [REPORT_WARNING] = JOURNAL_WARN, [REPORT_ERROR] = JOURNAL_ERROR};
     struct agent *agent = CONTAINER_OF(reporter, struct agent, reporter);
     struct buffer text;
 
     buffer_init(&text, 4096);
     report_format(report, &text);
-    log_line(&agent->log, levels[report->severity], "%.*s", SLICE_ARGS(buffer_slice(&text)));
+    journal_line(&agent->log, levels[report->severity], "%.*s", SLICE_ARGS(buffer_slice(&text)));
     buffer_release(&text);
 }
 
@@ -209,7 +209,7 @@ static void on_signal(struct signals *signals, int number)
 
     if (timer_is_set(&agent->end))
         return;
-    log_line(&agent->log, LOG_INFO, "told to end (signal %d)", number);
+    journal_line(&agent->log, JOURNAL_INFO, "told to end (signal %d)", number);
     if (agent->part.on_end)
         agent->part.on_end(agent->part.owner);
     timer_set(&agent->loop, &agent->end, agent->loop.now_ns + agent->part.linger_ns);
@@ -237,7 +237,7 @@ static int open_client(struct agent *agent)
     if (r == 0)
         r = api_client_new(&agent->loop, &agent->access, &agent->client);
     if (r < 0)
-        log_line(&agent->log, LOG_ERROR, "no access to the API server: %s", *msg.text ? msg.text : strerror(-r));
+        journal_line(&agent->log, JOURNAL_ERROR, "no access to the API server: %s", *msg.text ? msg.text : strerror(-r));
     return r;
 }
 
@@ -246,11 +246,11 @@ static int read_settings(struct agent *agent)
     struct addr addr;
 
     if (read_level(agent->log_level, &agent->log.level) < 0)
-        log_line(&agent->log, LOG_ERROR, "--log-level=%s is not valid: expected error, warn, info or debug", agent->log_level);
-    else if (log_format_parse(agent->log_format, &agent->log.json) < 0)
-        log_line(&agent->log, LOG_ERROR, "--log-format=%s is not valid: expected plain or json", agent->log_format);
+        journal_line(&agent->log, JOURNAL_ERROR, "--log-level=%s is not valid: expected error, warn, info or debug", agent->log_level);
+    else if (journal_format_parse(agent->log_format, &agent->log.json) < 0)
+        journal_line(&agent->log, JOURNAL_ERROR, "--log-format=%s is not valid: expected plain or json", agent->log_format);
     else if (addr_parse(slice_str(agent->admin_addr), &addr) < 0)
-        log_line(&agent->log, LOG_ERROR, "--admin-addr=%s is not valid: expected an address with a port, as [::]:9990", agent->admin_addr);
+        journal_line(&agent->log, JOURNAL_ERROR, "--admin-addr=%s is not valid: expected an address with a port, as [::]:9990", agent->admin_addr);
     else
         return 0;
     return -EINVAL;
@@ -263,7 +263,7 @@ int agent_open(struct agent *agent, const char *name, const struct metric_family
     int r;
 
     agent->name = name;
-    agent->log = (struct log){stderr, LOG_INFO, false};
+    agent->log = (struct journal){stderr, JOURNAL_INFO, false};
     agent->reporter.report = on_report;
     agent->signals.watch.fd = -1;
     if (read_settings(agent) < 0)
@@ -278,7 +278,7 @@ int agent_open(struct agent *agent, const char *name, const struct metric_family
         r = agent->shard ? open_loop(agent) : -ENOMEM;
     }
     if (r < 0)
-        log_line(&agent->log, LOG_ERROR, "cannot begin: %s", strerror(-r));
+        journal_line(&agent->log, JOURNAL_ERROR, "cannot begin: %s", strerror(-r));
     return r < 0 || open_client(agent) < 0 ? AGENT_EXIT_START : 0;
 }
 
@@ -291,10 +291,10 @@ int agent_run(struct agent *agent, const struct agent_part *part)
     addr_parse(slice_str(agent->admin_addr), &addr);
     r = http_admin_new(&agent->loop, addr, pages, agent, &agent->admin);
     if (r < 0) {
-        log_line(&agent->log, LOG_ERROR, "cannot listen on --admin-addr=%s: %s", agent->admin_addr, strerror(-r));
+        journal_line(&agent->log, JOURNAL_ERROR, "cannot listen on --admin-addr=%s: %s", agent->admin_addr, strerror(-r));
         return AGENT_EXIT_START;
     }
-    log_line(&agent->log, LOG_INFO, "%s of Clinkerd " CLINKERD_VERSION " follows %.*s", agent->name, SLICE_ARGS(agent->access.server));
+    journal_line(&agent->log, JOURNAL_INFO, "%s of Clinkerd " CLINKERD_VERSION " follows %.*s", agent->name, SLICE_ARGS(agent->access.server));
     timer_set(&agent->loop, &agent->sweep, agent->loop.now_ns + SWEEP_NS);
     loop_run(&agent->loop);
     return 0;

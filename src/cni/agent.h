@@ -12,7 +12,7 @@
 #include "kube/api_client.h"
 #include "kube/report.h"
 #include "mesh/metrics.h"
-#include "netfilter/log.h"
+#include "netfilter/journal.h"
 
 enum { AGENT_EXIT_USAGE = 64, AGENT_EXIT_START = 71 };
 
@@ -37,7 +37,7 @@ struct agent_part {
 
 struct agent {
     const char *name;
-    struct log log;
+    struct journal log;
     struct loop loop;
     struct signals signals;
     struct reporter reporter; /* into the log */

@@ -144,13 +144,13 @@ static void read_linkerd(const json_t *linkerd, struct buffer *problems, struct 
         buffer_printf(problems, "iptables-mode: \"%s\" is not valid; expected legacy, nft or plain\n", mode);
 }
 
-static void read_log_level(const json_t *root, struct buffer *problems, enum log_level *ret_level)
+static void read_log_level(const json_t *root, struct buffer *problems, enum journal_level *ret_level)
 {
     const char *name = "info";
 
     read_text(root, "log-level", problems, &name);
     read_text(root, "log_level", problems, &name);
-    if (log_level_parse(name[0] ? name : "info", ret_level) < 0)
+    if (journal_level_parse(name[0] ? name : "info", ret_level) < 0)
         buffer_printf(problems, "log_level: \"%s\" is not valid; expected error, warn, info or debug\n", name);
 }
 
@@ -196,7 +196,7 @@ int conf_read(struct slice text, struct conf *ret_conf, struct failure *failure)
     json_error_t error;
     int r;
 
-    *ret_conf = (struct conf){.log_level = LOG_INFO, .mode = FIREWALL_LEGACY};
+    *ret_conf = (struct conf){.log_level = JOURNAL_INFO, .mode = FIREWALL_LEGACY};
     if (text.len > LIMIT_CNI_CONFIG)
         return failure_set(failure, CNI_DECODE, "look for what has grown in the network configuration",
                            "the network configuration is larger than %d bytes", LIMIT_CNI_CONFIG);

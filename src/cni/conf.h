@@ -20,7 +20,7 @@
 
 #include "cni/failure.h"
 #include "netfilter/lists.h"
-#include "netfilter/log.h"
+#include "netfilter/journal.h"
 #include "netfilter/tools.h"
 
 struct conf {
@@ -28,7 +28,7 @@ struct conf {
     const char *version;        /* of the specification, one that conf_versions() has */
     const char *kubeconfig;     /* NULL: not given */
     const json_t *prev_result;  /* NULL: we are the first of the chain */
-    enum log_level log_level;
+    enum journal_level log_level;
     struct redirect redirect;
     enum firewall_mode mode;
     bool ipv6, wait, simulate;

@@ -27,7 +27,7 @@ static void test_as_linkerd_has_it(void **state)
     assert_int_equal(conf_read(slice_str(text), &conf, &failure), 0);
     assert_string_equal(conf.version, "1.0.0");
     assert_string_equal(conf.kubeconfig, "/k");
-    assert_int_equal(conf.log_level, LOG_DEBUG);
+    assert_int_equal(conf.log_level, JOURNAL_DEBUG);
     assert_int_equal(conf.redirect.inbound_port, 1);
     assert_int_equal(conf.redirect.outbound_port, 2);
     assert_int_equal(conf.redirect.proxy_uid, 3);
@@ -56,7 +56,7 @@ static void test_defaults(void **state)
     assert_int_equal(conf.redirect.proxy_uid, 2102);
     assert_int_equal(conf.redirect.proxy_gid, 0);
     assert_int_equal(conf.mode, FIREWALL_LEGACY);
-    assert_int_equal(conf.log_level, LOG_INFO);
+    assert_int_equal(conf.log_level, JOURNAL_INFO);
     assert_null(conf.kubeconfig);
     assert_null(conf.prev_result);
     assert_false(conf.ipv6 || conf.wait || conf.simulate);
@@ -64,7 +64,7 @@ static void test_defaults(void **state)
     assert_int_equal(conf_read(SLICE_LIT("{\"cniVersion\":\"1.1.0\",\"log-level\":\"warn\",\"linkerd\":{\"disable-ipv6\":false}}"), &conf,
                                &failure), 0);
     assert_true(conf.ipv6);
-    assert_int_equal(conf.log_level, LOG_WARN);
+    assert_int_equal(conf.log_level, JOURNAL_WARN);
     conf_release(&conf);
 }
 

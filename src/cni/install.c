@@ -27,7 +27,7 @@ static const int64_t AWAY_NS = 300 * NS_PER_MS;  /* the entry has to stay away f
 
 struct install {
     struct install_options options;
-    struct log log;
+    struct journal log;
     struct loop loop;
     struct signals signals;
     struct watch watch;   /* inotify */
@@ -55,7 +55,7 @@ static void tell_lines(struct install *install, struct slice text)
 
     while (slice_split(&text, '\n', &line))
         if (line.len)
-            log_line(&install->log, LOG_WARN, "%.*s", SLICE_ARGS(line));
+            journal_line(&install->log, JOURNAL_WARN, "%.*s", SLICE_ARGS(line));
 }
 
 static void tell(struct install *install)
@@ -76,16 +76,16 @@ static void complain(struct install *install, const struct errmsg *msg)
 static void tell_state(struct install *install, enum network_state state)
 {
     if (state == NETWORK_WRITTEN)
-        log_line(&install->log, LOG_INFO, install->placed ? "others have written in %s: the entry of linkerd-cni is in its network again"
-                                                           : "the entry of linkerd-cni is in the network of %s", install->options.net);
+        journal_line(&install->log, JOURNAL_INFO, install->placed ? "others have written in %s: the entry of linkerd-cni is in its network again"
+                                                               : "the entry of linkerd-cni is in the network of %s", install->options.net);
     else if (state == NETWORK_WAITS && install->state != NETWORK_WAITS)
-        log_line(&install->log, LOG_WARN, "others remove the entry of linkerd-cni in %s again and again; it comes back more slowly. Look which "
-                 "program writes there: pods of the mesh that start now may get no rules", install->options.net);
+        journal_line(&install->log, JOURNAL_WARN, "others remove the entry of linkerd-cni in %s again and again; it comes back more slowly. Look which "
+                     "program writes there: pods of the mesh that start now may get no rules", install->options.net);
     else if (state == NETWORK_NONE)
         buffer_printf(&install->problems, "there is no network configuration in %s that can take the entry of linkerd-cni; it waits "
                                           "for one (the network plugin of the cluster writes it)\n", install->options.net);
     else if (state == NETWORK_IS_THERE && !install->placed)
-        log_line(&install->log, LOG_INFO, "the entry of linkerd-cni is in the network of %s already", install->options.net);
+        journal_line(&install->log, JOURNAL_INFO, "the entry of linkerd-cni is in the network of %s already", install->options.net);
     install->placed = install->placed || state == NETWORK_WRITTEN || state == NETWORK_IS_THERE;
     install->state = state;
 }
@@ -237,12 +237,12 @@ static void end_step(struct install *install)
 
     tell(install);
     if (r == 1) {
-        log_line(&install->log, LOG_INFO, "linkerd-cni is removed from this node");
+        journal_line(&install->log, JOURNAL_INFO, "linkerd-cni is removed from this node");
         finish(install, 0);
     } else if (++install->tries > ENDING_TRIES) {
-        log_line(&install->log, LOG_ERROR, "linkerd-cni stays on this node, so that pods can be started: %s", r == 0 ?
-                 "others write its entry back; look which program writes network configurations" : *msg.text ? msg.text :
-                 "a network configuration that cannot be edited names it");
+        journal_line(&install->log, JOURNAL_ERROR, "linkerd-cni stays on this node, so that pods can be started: %s", r == 0 ?
+                     "others write its entry back; look which program writes network configurations" : *msg.text ? msg.text :
+                     "a network configuration that cannot be edited names it");
         finish(install, 1);
     } else {
         timer_set(&install->loop, &install->timer, install->loop.now_ns + AWAY_NS);
@@ -255,7 +255,7 @@ static void on_signal(struct signals *signals, int number)
 
     if (install->ending)
         return;
-    log_line(&install->log, LOG_INFO, "told to end (signal %d): the entry of linkerd-cni is removed, then the plugin", number);
+    journal_line(&install->log, JOURNAL_INFO, "told to end (signal %d): the entry of linkerd-cni is removed, then the plugin", number);
     install->ending = true;
     timer_set(&install->loop, &install->timer, install->loop.now_ns);
 }
@@ -362,7 +362,7 @@ static int run(struct install *install)
         return apply(install) < 0 || install->state == NETWORK_NONE;
     }
     if (start_loop(install, &msg) < 0) {
-        log_line(&install->log, LOG_ERROR, "%s", msg.text);
+        journal_line(&install->log, JOURNAL_ERROR, "%s", msg.text);
         return 1;
     }
     sweep(install);
@@ -399,16 +399,16 @@ static int is_ready(struct install *install)
 int install_main(int argc, char *argv[])
 {
     bool probe = argc == 2 && strcmp(argv[1], "ready") == 0;
-    struct install install = {.log = {stderr, LOG_INFO, false}};
+    struct install install = {.log = {stderr, JOURNAL_INFO, false}};
     struct errmsg msg = {""};
     int status = 1;
 
     buffer_init(&install.problems, PROBLEMS_MAX);
     buffer_init(&install.told, PROBLEMS_MAX);
     if (argc > 1 && !probe)
-        log_line(&install.log, LOG_ERROR, "linkerd2-cni-install takes no arguments but `ready`; it is configured by its environment");
+        journal_line(&install.log, JOURNAL_ERROR, "linkerd2-cni-install takes no arguments but `ready`; it is configured by its environment");
     else if (install_options_read(from_environment, NULL, &install.options, &msg) < 0)
-        log_line(&install.log, LOG_ERROR, "%s", msg.text);
+        journal_line(&install.log, JOURNAL_ERROR, "%s", msg.text);
     else
         status = probe ? is_ready(&install) : run(&install);
     install_options_release(&install.options);

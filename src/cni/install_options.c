@@ -44,7 +44,7 @@ static int complete(json_t *entry, const char *net_dir)
 }
 
 /* The runtime adds version and name, and the plugin reads the whole. */
-static int check(const json_t *entry, enum log_level *ret_level, struct errmsg *msg)
+static int check(const json_t *entry, enum journal_level *ret_level, struct errmsg *msg)
 {
     json_t *whole = json_deep_copy(entry);
     struct failure failure = {0};

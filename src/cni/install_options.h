@@ -17,12 +17,12 @@
 
 #include "cni/credentials.h"
 #include "cni/request.h"
-#include "netfilter/log.h"
+#include "netfilter/journal.h"
 
 struct install_options {
     char net[PATH_MAX], bin[PATH_MAX], source[PATH_MAX]; /* in this container */
     struct credentials credentials;
-    enum log_level log_level;
+    enum journal_level log_level;
     bool stay;
     char *entry; /* on the heap: compact, and as the plugin will read it */
 };

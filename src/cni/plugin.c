@@ -24,7 +24,7 @@ static const int64_t LOOKUP_NS = 20 * NS_PER_S; /* well below what a runtime gra
 struct run {
     struct request request;
     struct conf conf;
-    struct log log;
+    struct journal log;
     struct failure failure;
 };
 
@@ -93,7 +93,7 @@ static int skip_api_server(struct run *run, struct lookup *lookup)
     int r = lookup_get(lookup, "/api/v1/namespaces/default/services/kubernetes", &service, &msg);
 
     if (r < 0)
-        log_line(&run->log, LOG_WARN, "ports 443 and 6443 are skipped, since Service default/kubernetes cannot be read: %s", msg.text);
+        journal_line(&run->log, JOURNAL_WARN, "ports 443 and 6443 are skipped, since Service default/kubernetes cannot be read: %s", msg.text);
     r = pod_skip_api_server(service, &run->conf.redirect);
     json_decref(service);
     return r;
@@ -105,7 +105,7 @@ static void log_warnings(struct run *run, const struct buffer *warnings)
 
     while (slice_split(&rest, '\n', &line))
         if (line.len)
-            log_line(&run->log, LOG_WARN, "pod %s/%s: %.*s", run->request.namespace, run->request.pod, SLICE_ARGS(line));
+            journal_line(&run->log, JOURNAL_WARN, "pod %s/%s: %.*s", run->request.namespace, run->request.pod, SLICE_ARGS(line));
 }
 
 static int override_by(struct run *run, struct lookup *lookup, const json_t *pod)
@@ -142,7 +142,7 @@ static int ask(struct run *run, struct lookup *lookup, bool *ret_meshed)
     if (get(run, lookup, "the pod", path, &pod) < 0)
         return -1;
     kind = pod_kind(pod);
-    log_line(&run->log, LOG_DEBUG, "pod %s/%s %s", run->request.namespace, run->request.pod, said[kind]);
+    journal_line(&run->log, JOURNAL_DEBUG, "pod %s/%s %s", run->request.namespace, run->request.pod, said[kind]);
     if (kind == POD_MESHED)
         r = override_by(run, lookup, pod);
     json_decref(pod);
@@ -189,7 +189,7 @@ static int show(struct run *run)
     buffer_init(&text, LIMIT_COMMAND_OUTPUT);
     for (int version = 4; version <= (run->conf.ipv6 ? 6 : 4); version += 2)
         rules_install(&run->conf.redirect, version, &nothing, &text);
-    log_line(&run->log, LOG_WARN, "simulate is set, so nothing is done; it would be:\n%.*s", SLICE_ARGS(buffer_slice(&text)));
+    journal_line(&run->log, JOURNAL_WARN, "simulate is set, so nothing is done; it would be:\n%.*s", SLICE_ARGS(buffer_slice(&text)));
     buffer_release(&text);
     return 0;
 }
@@ -226,7 +226,7 @@ static int redirect_pod(struct run *run)
     bool meshed = false;
 
     if (!run->request.pod[0] || !run->request.namespace[0]) {
-        log_line(&run->log, LOG_DEBUG, "no pod is named in CNI_ARGS: no rules are made");
+        journal_line(&run->log, JOURNAL_DEBUG, "no pod is named in CNI_ARGS: no rules are made");
         return 0;
     }
     if (read_pod(run, &meshed) < 0)
@@ -337,7 +337,7 @@ static int print_versions(struct slice input)
 
 int plugin_main(void)
 {
-    struct run run = {.log = {stderr, LOG_INFO, false}};
+    struct run run = {.log = {stderr, JOURNAL_INFO, false}};
     struct buffer input;
     int status = 0, r;
 
@@ -350,7 +350,7 @@ int plugin_main(void)
     else if (r == 0)
         r = run_command(&run, buffer_slice(&input));
     if (r < 0) {
-        log_line(&run.log, LOG_ERROR, "%s", run.failure.msg.text);
+        journal_line(&run.log, JOURNAL_ERROR, "%s", run.failure.msg.text);
         status = print_failure(&run);
     }
     conf_release(&run.conf);

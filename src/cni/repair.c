@@ -168,8 +168,8 @@ static void tell_orphans(struct repair *repair)
         if (sick->told || is_made_anew(sick->pod))
             continue;
         sick->told = true;
-        log_line(repair->options.log, LOG_WARN, "the pod %.*s/%.*s has no redirect rules, and no controller that would make it anew: delete it and create it again",
-                 SLICE_ARGS(sick->pod->namespace_), SLICE_ARGS(sick->pod->name));
+        journal_line(repair->options.log, JOURNAL_WARN, "the pod %.*s/%.*s has no redirect rules, and no controller that would make it anew: delete it and create it again",
+                     SLICE_ARGS(sick->pod->namespace_), SLICE_ARGS(sick->pod->name));
         post(repair, sick->pod, EVENT_WARNING,
              "linkerd-cni was not in the node's network when this pod was made: it has no redirect rules and cannot start. "
              "No controller would make it anew, so it is not evicted: delete it and create it again");
@@ -180,7 +180,7 @@ static void on_trouble(void *owner, const char *why)
 {
     struct repair *repair = owner;
 
-    log_line(repair->options.log, LOG_WARN, "Events cannot be written: %s", why);
+    journal_line(repair->options.log, JOURNAL_WARN, "Events cannot be written: %s", why);
 }
 
 /* --- evicting --- */
@@ -189,7 +189,7 @@ static void evicted(struct repair *repair, struct sick *sick)
 {
     metric_add(repair->metrics[REPAIR_DELETED], 1);
     metric_observe(repair->metrics[REPAIR_LATENCY], loop_of(repair)->now_ns - repair->began_ns);
-    log_line(repair->options.log, LOG_INFO, "the pod %.*s/%.*s had no redirect rules: evicted", SLICE_ARGS(sick->pod->namespace_), SLICE_ARGS(sick->pod->name));
+    journal_line(repair->options.log, JOURNAL_INFO, "the pod %.*s/%.*s had no redirect rules: evicted", SLICE_ARGS(sick->pod->namespace_), SLICE_ARGS(sick->pod->name));
     post(repair, sick->pod, EVENT_NORMAL,
          "linkerd-cni was not in the node's network when this pod was made: it has no redirect rules and cannot start. "
          "It is evicted, so that its controller makes another");
@@ -205,8 +205,8 @@ static void refused(struct repair *repair, struct sick *sick, const struct api_a
     if (answer->status == 429 && delay < BUDGET_NS)
         delay = BUDGET_NS;
     sick->not_before_ns = loop->now_ns + (delay > answer->retry_after_ns ? delay : answer->retry_after_ns);
-    log_line(repair->options.log, LOG_WARN, "the pod %.*s/%.*s has no redirect rules and cannot be evicted; it is tried again: %s",
-             SLICE_ARGS(sick->pod->namespace_), SLICE_ARGS(sick->pod->name), answer->why);
+    journal_line(repair->options.log, JOURNAL_WARN, "the pod %.*s/%.*s has no redirect rules and cannot be evicted; it is tried again: %s",
+                 SLICE_ARGS(sick->pod->namespace_), SLICE_ARGS(sick->pod->name), answer->why);
 }
 
 /* Once each way; then it is a refusal, and the next time it is asked for an eviction again. */
@@ -265,8 +265,8 @@ static bool is_plugin_ready(const struct repair *repair)
 static void tell_waiting(struct repair *repair, bool waits)
 {
     if (waits && !repair->waits)
-        log_line(repair->options.log, LOG_WARN, "pods without redirect rules wait until linkerd-cni is ready on this node (pod %.*s/%s)",
-                 SLICE_ARGS(repair->options.namespace_), repair->options.pod);
+        journal_line(repair->options.log, JOURNAL_WARN, "pods without redirect rules wait until linkerd-cni is ready on this node (pod %.*s/%s)",
+                     SLICE_ARGS(repair->options.namespace_), repair->options.pod);
     repair->waits = waits;
 }
 

@@ -21,7 +21,7 @@
 #include "kube/api_client.h"
 #include "kube/report.h"
 #include "mesh/metrics.h"
-#include "netfilter/log.h"
+#include "netfilter/journal.h"
 
 struct repair;
 
@@ -35,7 +35,7 @@ extern const struct metric_family repair_families[REPAIR_FAMILIES];
 struct repair_options {
     struct api_client *client;
     struct reporter *reporter;
-    const struct log *log;
+    const struct journal *log;
     struct metric_shard *shard;
     int families;             /* id of repair_families[0] */
     const char *node;         /* whose pods */

@@ -24,7 +24,7 @@ static int run(struct agent *agent, const char *node, const char *pod)
     int r = repair_new(&options, &repair);
 
     if (r < 0) {
-        log_line(&agent->log, LOG_ERROR, "cannot follow the pods of the node %s: %s", node, strerror(-r));
+        journal_line(&agent->log, JOURNAL_ERROR, "cannot follow the pods of the node %s: %s", node, strerror(-r));
         return AGENT_EXIT_START;
     }
     part.owner = repair;

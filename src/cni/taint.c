@@ -181,7 +181,7 @@ static void refused(struct taint *taint, struct tainted *tainted, const struct a
 
     metric_add(taint->metrics[TAINT_ERRORS], 1);
     tainted->not_before_ns = loop->now_ns + (delay > answer->retry_after_ns ? delay : answer->retry_after_ns);
-    log_line(taint->options.log, LOG_WARN, "the taint %s cannot be taken off the node %s; it is tried again: %s", taint->options.key, tainted->name, answer->why);
+    journal_line(taint->options.log, JOURNAL_WARN, "the taint %s cannot be taken off the node %s; it is tried again: %s", taint->options.key, tainted->name, answer->why);
 }
 
 static void on_end(struct api_call *call, const struct api_answer *answer)
@@ -194,7 +194,7 @@ static void on_end(struct api_call *call, const struct api_answer *answer)
     tainted->not_before_ns = loop_of(taint)->now_ns + CHANGED_NS; /* by then the watch has said what the node is like now */
     if (!answer->error) {
         metric_add(taint->metrics[TAINT_REMOVED], 1);
-        log_line(taint->options.log, LOG_INFO, "linkerd-cni is in place on the node %s: the taint %s is taken off", tainted->name, taint->options.key);
+        journal_line(taint->options.log, JOURNAL_INFO, "linkerd-cni is in place on the node %s: the taint %s is taken off", tainted->name, taint->options.key);
     } else if (answer->status != 404 && answer->status != 409 && answer->status != 422) { /* those: it has changed, or is gone */
         refused(taint, tainted, answer);
     }
@@ -266,7 +266,7 @@ static void on_lease(void *owner, bool held)
 {
     struct taint *taint = owner;
 
-    log_line(taint->options.log, LOG_INFO, held ? "this replica takes taints off" : "another replica may take taints off from here on");
+    journal_line(taint->options.log, JOURNAL_INFO, held ? "this replica takes taints off" : "another replica may take taints off from here on");
     task_wake(loop_of(taint), &taint->work);
 }
 
@@ -274,7 +274,7 @@ static void on_trouble(void *owner, const char *why)
 {
     struct taint *taint = owner;
 
-    log_line(taint->options.log, LOG_WARN, "the lease %.*s/" LEASE " cannot be had: %s", SLICE_ARGS(taint->options.namespace_), why);
+    journal_line(taint->options.log, JOURNAL_WARN, "the lease %.*s/" LEASE " cannot be had: %s", SLICE_ARGS(taint->options.namespace_), why);
 }
 
 /* --- the whole --- */

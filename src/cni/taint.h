@@ -21,7 +21,7 @@
 #include "kube/api_client.h"
 #include "kube/report.h"
 #include "mesh/metrics.h"
-#include "netfilter/log.h"
+#include "netfilter/journal.h"
 
 struct taint;
 
@@ -33,7 +33,7 @@ extern const struct metric_family taint_families[TAINT_FAMILIES];
 struct taint_options {
     struct api_client *client;
     struct reporter *reporter;
-    const struct log *log;
+    const struct journal *log;
     struct metric_shard *shard;
     int families;            /* id of taint_families[0] */
     struct slice namespace_; /* of the plugin's pods, and of the lease */

@@ -32,12 +32,12 @@ static int run(struct agent *agent, const char *key, const char *labels, const c
     int r;
 
     if (!options.namespace_.len) {
-        log_line(&agent->log, LOG_ERROR, "the access to the API server says no namespace; expected that of the plugin's pods");
+        journal_line(&agent->log, JOURNAL_ERROR, "the access to the API server says no namespace; expected that of the plugin's pods");
         return AGENT_EXIT_START;
     }
     r = taint_new(&options, &taint);
     if (r < 0) {
-        log_line(&agent->log, LOG_ERROR, "cannot follow nodes: %s", strerror(-r));
+        journal_line(&agent->log, JOURNAL_ERROR, "cannot follow nodes: %s", strerror(-r));
         return AGENT_EXIT_START;
     }
     part.owner = taint;

@@ -16,7 +16,7 @@
 
 static struct api_world world;
 static struct metrics metrics;
-static struct log log_;
+static struct journal log_;
 static struct taint *taint;
 static struct served *nodes, *pods;
 static int families;
@@ -75,7 +75,7 @@ static int setup(void **state)
     metrics_init(&metrics, 100, 600 * NS_PER_S, 1);
     families = metrics_add_table(&metrics, taint_families, TAINT_FAMILIES);
     assert_true(families >= 0);
-    log_ = (struct log){fopen("/dev/null", "w"), LOG_DEBUG, false};
+    log_ = (struct journal){fopen("/dev/null", "w"), JOURNAL_DEBUG, false};
     options.client = world.client;
     options.shard = metrics_shard_new(&metrics);
     options.families = families;

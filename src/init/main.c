@@ -57,7 +57,7 @@ static int init_main(int argc, char *const argv[])
         print(stderr, &problems);
         status = STATUS_USAGE;
     } else {
-        struct log log = {stderr, options.log_level, options.log_json};
+        struct journal log = {stderr, options.log_level, options.log_json};
 
         signal(SIGPIPE, SIG_IGN);
         status = setup_run(&options, &log) < 0 ? STATUS_FAILED : 0;

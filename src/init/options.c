@@ -119,10 +119,10 @@ static void need_port(struct buffer *problems, const char *flag, int64_t port, i
 
 static void read_rest(const struct raw *raw, struct buffer *problems, struct options *options)
 {
-    if (log_level_parse(raw->log_level, &options->log_level) < 0)
+    if (journal_level_parse(raw->log_level, &options->log_level) < 0)
         buffer_printf(problems, "--log-level: \"%s\" is not valid; expected error, warn, info or debug\n",
                       raw->log_level);
-    if (log_format_parse(raw->log_format, &options->log_json) < 0)
+    if (journal_format_parse(raw->log_format, &options->log_json) < 0)
         buffer_printf(problems, "--log-format: \"%s\" is not valid; expected plain or json\n", raw->log_format);
     if (!raw->remove) {
         need_port(problems, "--incoming-proxy-port", raw->inbound_port, 4143);

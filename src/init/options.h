@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
-#include "netfilter/log.h"
+#include "netfilter/journal.h"
 #include "netfilter/rules.h"
 #include "netfilter/tools.h"
 
@@ -19,7 +19,7 @@ struct options {
     bool ipv6, simulate, remove, wait, version;
     const char *netns;          /* NULL: this one */
     int64_t close_wait_s;       /* 0: left alone */
-    enum log_level log_level;
+    enum journal_level log_level;
     bool log_json;
 };
 

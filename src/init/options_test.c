@@ -47,7 +47,7 @@ static void test_as_injected(void **state)
     assert_true(o.mode_given);
     assert_false(o.ipv6);
     assert_true(o.log_json);
-    assert_int_equal(o.log_level, LOG_DEBUG);
+    assert_int_equal(o.log_level, JOURNAL_DEBUG);
     assert_int_equal(o.close_wait_s, 60);
     options_release(&o);
     buffer_release(&problems);

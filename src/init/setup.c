@@ -15,7 +15,7 @@ static const char close_wait_path[] = "/proc/sys/net/netfilter/nf_conntrack_tcp_
 
 /* ---- show ---- */
 
-static int simulate(const struct options *options, const struct log *log)
+static int simulate(const struct options *options, const struct journal *log)
 {
     static const struct saved nothing;
     struct buffer text;
@@ -34,13 +34,13 @@ static int simulate(const struct options *options, const struct log *log)
         r = -errno;
     buffer_release(&text);
     if (r < 0)
-        log_line(log, LOG_ERROR, "cannot print the rules: %s", strerror(-r));
+        journal_line(log, JOURNAL_ERROR, "cannot print the rules: %s", strerror(-r));
     return r;
 }
 
 /* ---- make ---- */
 
-static int write_close_wait(int64_t seconds, const struct log *log)
+static int write_close_wait(int64_t seconds, const struct journal *log)
 {
     char text[32];
     int n = snprintf(text, sizeof(text), "%lld\n", (long long)seconds), r = 0;
@@ -51,14 +51,14 @@ static int write_close_wait(int64_t seconds, const struct log *log)
     if (fd >= 0)
         close(fd);
     if (r < 0)
-        log_line(log, LOG_ERROR, "cannot write %lld to %s: %s; this needs root in a privileged container, and "
-                 "connection tracking in the kernel", (long long)seconds, close_wait_path, strerror(-r));
+        journal_line(log, JOURNAL_ERROR, "cannot write %lld to %s: %s; this needs root in a privileged container, and "
+                     "connection tracking in the kernel", (long long)seconds, close_wait_path, strerror(-r));
     else
-        log_line(log, LOG_INFO, "net.netfilter.nf_conntrack_tcp_timeout_close_wait = %lld", (long long)seconds);
+        journal_line(log, JOURNAL_INFO, "net.netfilter.nf_conntrack_tcp_timeout_close_wait = %lld", (long long)seconds);
     return r;
 }
 
-static int install(const struct options *options, struct families *families, const struct log *log)
+static int install(const struct options *options, struct families *families, const struct journal *log)
 {
     struct errmsg msg = {""};
     int r = families_find_tools(families, options->mode, &msg);
@@ -66,7 +66,7 @@ static int install(const struct options *options, struct families *families, con
     if (r == 0)
         r = families_install(families, &options->redirect, &msg);
     if (r < 0)
-        log_line(log, LOG_ERROR, "%s", msg.text);
+        journal_line(log, JOURNAL_ERROR, "%s", msg.text);
     if (r == 0 && options->close_wait_s)
         r = write_close_wait(options->close_wait_s, log);
     return r;
@@ -94,7 +94,7 @@ static bool legacy_table_exists(int version)
 
 /* *found grows when the tools of this mode are there. */
 static int remove_mode(const struct options *options, enum firewall_mode mode, struct firewall firewall,
-                       const struct log *log, int *found)
+                       const struct journal *log, int *found)
 {
     struct errmsg msg = {""};
     bool changed = false;
@@ -110,13 +110,13 @@ static int remove_mode(const struct options *options, enum firewall_mode mode, s
         r = firewall_remove(&firewall, &msg, &changed);
     }
     if (r < 0)
-        log_line(log, LOG_ERROR, "the rules for IPv%d were not removed: %s", version, msg.text);
+        journal_line(log, JOURNAL_ERROR, "the rules for IPv%d were not removed: %s", version, msg.text);
     else if (changed)
-        log_line(log, LOG_INFO, "IPv%d: the %s rules are removed", version, firewall_mode_name(mode));
+        journal_line(log, JOURNAL_INFO, "IPv%d: the %s rules are removed", version, firewall_mode_name(mode));
     return r;
 }
 
-static int remove_rules(const struct options *options, const struct families *families, const struct log *log)
+static int remove_rules(const struct options *options, const struct families *families, const struct journal *log)
 {
     static const enum firewall_mode both[] = {FIREWALL_NFT, FIREWALL_LEGACY};
     int failed = 0, found = 0;
@@ -135,13 +135,13 @@ static int remove_rules(const struct options *options, const struct families *fa
         failed = failed ? failed : r;
     }
     if (!failed && !found) {
-        log_line(log, LOG_ERROR, "no iptables program was found, so no rules can be removed; install iptables");
+        journal_line(log, JOURNAL_ERROR, "no iptables program was found, so no rules can be removed; install iptables");
         return -ENOENT;
     }
     return failed;
 }
 
-int setup_run(const struct options *options, const struct log *log)
+int setup_run(const struct options *options, const struct journal *log)
 {
     struct families families;
     struct errmsg msg = {""};
@@ -151,7 +151,7 @@ int setup_run(const struct options *options, const struct log *log)
         return simulate(options, log);
     r = options->netns ? netns_enter(options->netns, &msg) : 0;
     if (r < 0) {
-        log_line(log, LOG_ERROR, "%s", msg.text);
+        journal_line(log, JOURNAL_ERROR, "%s", msg.text);
         return r;
     }
     command_keep_net_capabilities();

@@ -7,7 +7,7 @@
 
 #include "base/duration.h"
 #include "init/flags.h"
-#include "netfilter/log.h"
+#include "netfilter/journal.h"
 
 enum { STATUS_USAGE = 2, STATUS_INVALID = 95 }; /* 95 is EOPNOTSUPP, as Linkerd's validator has it */
 enum { ADDRESSES_MAX = 8 };
@@ -17,7 +17,7 @@ struct validate_options {
     struct addr connect[ADDRESSES_MAX];
     size_t connect_count;
     int64_t timeout_ns;
-    struct log log;
+    struct journal log;
     bool help;
 };
 
@@ -46,7 +46,7 @@ static void make_flags(struct raw *raw, struct flag flags[FLAG_TOTAL])
 }
 
 /* The level that a filter such as "info,hyper=debug" gives to everything; other parts name what we do not have. */
-static int filter_level(struct slice filter, enum log_level *ret_level)
+static int filter_level(struct slice filter, enum journal_level *ret_level)
 {
     struct slice part;
     char name[16];
@@ -60,7 +60,7 @@ static int filter_level(struct slice filter, enum log_level *ret_level)
             return -EINVAL;
         memcpy(name, part.ptr, part.len);
         name[part.len] = '\0';
-        r = log_level_parse(name, ret_level);
+        r = journal_level_parse(name, ret_level);
     }
     return r;
 }
@@ -90,7 +90,7 @@ static int read_options(int argc, char *const argv[], struct buffer *problems, s
     struct raw raw = {.listen = "0.0.0.0:4140", .timeout = "10s", .log_format = "plain", .log_level = "info"};
     struct flag flags[FLAG_TOTAL];
 
-    *ret_options = (struct validate_options){.log = {stderr, LOG_INFO, false}};
+    *ret_options = (struct validate_options){.log = {stderr, JOURNAL_INFO, false}};
     buffer_init(&raw.connect, 4096);
     make_flags(&raw, flags);
     flags_parse(flags, FLAG_TOTAL, argc, argv, problems, &ret_options->help);
@@ -98,7 +98,7 @@ static int read_options(int argc, char *const argv[], struct buffer *problems, s
     if (duration_parse(slice_trim(slice_str(raw.timeout)), &ret_options->timeout_ns) < 0)
         buffer_printf(problems, "--timeout: \"%s\" is not valid; expected a number and ms, s, m, h or d\n",
                       raw.timeout);
-    if (log_format_parse(raw.log_format, &ret_options->log.json) < 0)
+    if (journal_format_parse(raw.log_format, &ret_options->log.json) < 0)
         buffer_printf(problems, "--log-format: \"%s\" is not valid; expected plain or json\n", raw.log_format);
     if (filter_level(slice_str(raw.log_level), &ret_options->log.level) < 0)
         buffer_printf(problems, "--log-level: \"%s\" is not valid; expected error, warn, info or debug\n",
@@ -152,12 +152,12 @@ static int validate_all(const struct validate_options *options)
 
         addr_format(options->listen, listen);
         addr_format(options->connect[i], connect);
-        log_line(&options->log, LOG_INFO, "listening on %s, connecting to %s", listen, connect);
+        journal_line(&options->log, JOURNAL_INFO, "listening on %s, connecting to %s", listen, connect);
         if (validate_redirect(sys_linux(), options->listen, options->connect[i], options->timeout_ns, &msg) ==
             VALIDATE_OK) {
-            log_line(&options->log, LOG_INFO, "validated: %s is redirected to %s", connect, listen);
+            journal_line(&options->log, JOURNAL_INFO, "validated: %s is redirected to %s", connect, listen);
         } else {
-            log_line(&options->log, LOG_ERROR, "%s", msg.text);
+            journal_line(&options->log, JOURNAL_ERROR, "%s", msg.text);
             status = STATUS_INVALID;
         }
     }

@@ -26,21 +26,21 @@ static bool have_ipv6(void)
 
 static void trace(void *owner, const char *program, struct slice input, struct slice output)
 {
-    const struct log *log = owner;
+    const struct journal *log = owner;
 
     if (input.len)
-        log_line(log, LOG_INFO, "%s:\n%.*s", program, SLICE_ARGS(input));
+        journal_line(log, JOURNAL_INFO, "%s:\n%.*s", program, SLICE_ARGS(input));
     else
-        log_line(log, LOG_DEBUG, "%s said:\n%.*s", program, SLICE_ARGS(output));
+        journal_line(log, JOURNAL_DEBUG, "%s said:\n%.*s", program, SLICE_ARGS(output));
 }
 
-void families_init(struct families *families, bool ipv6, bool wait, const struct log *log)
+void families_init(struct families *families, bool ipv6, bool wait, const struct journal *log)
 {
     *families = (struct families){.log = log, .count = 1};
     if (ipv6 && have_ipv6())
         families->count = 2;
     else if (ipv6)
-        log_line(log, LOG_WARN, "this kernel has no IPv6, so only IPv4 is redirected");
+        journal_line(log, JOURNAL_WARN, "this kernel has no IPv6, so only IPv4 is redirected");
     for (size_t i = 0; i < families->count; i++)
         families->firewall[i] = (struct firewall){
             .version = i ? 6 : 4,
@@ -59,8 +59,8 @@ int families_find_tools(struct families *families, enum firewall_mode mode, stru
         if (r < 0)
             return r;
         if (firewall->tools.mode != mode)
-            log_line(families->log, LOG_WARN, "iptables mode %s is not installed; using %s instead",
-                     firewall_mode_name(mode), firewall->tools.restore);
+            journal_line(families->log, JOURNAL_WARN, "iptables mode %s is not installed; using %s instead",
+                         firewall_mode_name(mode), firewall->tools.restore);
     }
     return 0;
 }
@@ -75,8 +75,8 @@ int families_install(const struct families *families, const struct redirect *red
         if (r < 0)
             return errmsg_prefix(msg, r, "IPv%d is not redirected%s", firewall->version,
                                  i ? " (the rules for IPv4 are in place)" : "");
-        log_line(families->log, LOG_INFO, "IPv%d: incoming TCP goes to port %u, outgoing to %u%s", firewall->version,
-                 redirect->inbound_port, redirect->outbound_port, changed ? "" : ", as before");
+        journal_line(families->log, JOURNAL_INFO, "IPv%d: incoming TCP goes to port %u, outgoing to %u%s", firewall->version,
+                     redirect->inbound_port, redirect->outbound_port, changed ? "" : ", as before");
     }
     return 0;
 }

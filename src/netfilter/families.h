@@ -12,16 +12,16 @@
 #include <stdbool.h>
 
 #include "netfilter/firewall.h"
-#include "netfilter/log.h"
+#include "netfilter/journal.h"
 
 struct families {
-    const struct log *log;
+    const struct journal *log;
     size_t count; /* 1: IPv4 alone; 2: IPv6 too */
     struct firewall firewall[2];
 };
 
 /* Without IPv6 in the kernel there is nothing to redirect there: a warning, not a failure. `wait`: a minute for the lock, not five seconds. */
-void families_init(struct families *families, bool ipv6, bool wait, const struct log *log);
+void families_init(struct families *families, bool ipv6, bool wait, const struct journal *log);
 /* Those of `mode`, or else of another one with a warning. */
 int families_find_tools(struct families *families, enum firewall_mode mode, struct errmsg *msg);
 int families_install(const struct families *families, const struct redirect *redirect, struct errmsg *msg);

@@ -7,18 +7,18 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+enum journal_level { JOURNAL_ERROR, JOURNAL_WARN, JOURNAL_INFO, JOURNAL_DEBUG };
 
-struct log {
+struct journal {
     FILE *to;
-    enum log_level level; /* the most talkative that is written */
+    enum journal_level level; /* the most talkative that is written */
     bool json;
 };
 
 /* "error", "warn" or "warning", "info", "debug"; Linkerd's other levels count as the nearest. 0 or -EINVAL. */
-int log_level_parse(const char *name, enum log_level *ret_level);
+int journal_level_parse(const char *name, enum journal_level *ret_level);
 /* "plain" or "json". 0 or -EINVAL. */
-int log_format_parse(const char *name, bool *ret_json);
+int journal_format_parse(const char *name, bool *ret_json);
 /* One line, its text quoted so that nothing in it can look like another line. */
-void log_line(const struct log *log, enum log_level level, const char *format, ...)
+void journal_line(const struct journal *log, enum journal_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -1,4 +1,4 @@
-#include "netfilter/log.h"
+#include "netfilter/journal.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -9,15 +9,15 @@
 
 static const struct {
     const char *name;
-    enum log_level level;
+    enum journal_level level;
 } levels[] = {
-    {"panic", LOG_ERROR},  {"fatal", LOG_ERROR}, {"off", LOG_ERROR},   {"error", LOG_ERROR}, {"warn", LOG_WARN},
-    {"warning", LOG_WARN}, {"info", LOG_INFO},   {"debug", LOG_DEBUG}, {"trace", LOG_DEBUG},
+    {"panic", JOURNAL_ERROR},  {"fatal", JOURNAL_ERROR}, {"off", JOURNAL_ERROR},   {"error", JOURNAL_ERROR}, {"warn", JOURNAL_WARN},
+    {"warning", JOURNAL_WARN}, {"info", JOURNAL_INFO},   {"debug", JOURNAL_DEBUG}, {"trace", JOURNAL_DEBUG},
 };
 
 static const char *const level_names[] = {"error", "warning", "info", "debug"};
 
-int log_level_parse(const char *name, enum log_level *ret_level)
+int journal_level_parse(const char *name, enum journal_level *ret_level)
 {
     for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
         if (slice_eq_nocase(slice_str(name), slice_str(levels[i].name))) {
@@ -27,7 +27,7 @@ int log_level_parse(const char *name, enum log_level *ret_level)
     return -EINVAL;
 }
 
-int log_format_parse(const char *name, bool *ret_json)
+int journal_format_parse(const char *name, bool *ret_json)
 {
     if (strcmp(name, "plain") != 0 && strcmp(name, "json") != 0)
         return -EINVAL;
@@ -35,7 +35,7 @@ int log_format_parse(const char *name, bool *ret_json)
     return 0;
 }
 
-static void write_line(const struct log *log, enum log_level level, struct slice text)
+static void write_line(const struct journal *log, enum journal_level level, struct slice text)
 {
     struct buffer line;
     char when[32] = "";
@@ -58,7 +58,7 @@ static void write_line(const struct log *log, enum log_level level, struct slice
     buffer_release(&line);
 }
 
-void log_line(const struct log *log, enum log_level level, const char *format, ...)
+void journal_line(const struct journal *log, enum journal_level level, const char *format, ...)
 {
     struct buffer text;
     va_list args;
