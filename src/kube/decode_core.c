@@ -266,15 +266,16 @@ const struct shape kube_endpoints_shape = SHAPE(kube_endpoints, endpoints_fields
 
 /* ---- EndpointSlice ---- */
 
-static const struct field zone_hint_fields[] = {
-    FIELD("name", TEXT, kube_zone_hint, name, .required = true),
+static const struct field hint_fields[] = {
+    FIELD("name", TEXT, kube_hint, name, .required = true),
 };
-static const struct shape zone_hint_shape = SHAPE(kube_zone_hint, zone_hint_fields);
+static const struct shape hint_shape = SHAPE(kube_hint, hint_fields);
 
 static const struct field hints_fields[] = {
-    FIELDS("forZones", STRUCT, kube_endpoint, hints.zones, hints.zone_count, .shape = &zone_hint_shape, .shared = true),
+    FIELDS("forZones", STRUCT, kube_endpoint, hints.zones, hints.zone_count, .shape = &hint_shape, .shared = true),
+    FIELDS("forNodes", STRUCT, kube_endpoint, hints.nodes, hints.node_count, .shape = &hint_shape, .shared = true),
 };
-static const struct shape hints_shape = SHAPE(kube_endpoint, hints_fields, .ignored = "forNodes");
+static const struct shape hints_shape = SHAPE(kube_endpoint, hints_fields);
 
 static const struct field conditions_fields[] = {
     FIELD("ready", TRI, kube_endpoint, conditions.ready),

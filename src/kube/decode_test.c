@@ -135,7 +135,7 @@ static void endpoint_slices(void **state)
                                                  "  zone: z1\n"
                                                  "  nodeName: n1\n"
                                                  "  hostname: web-0\n"
-                                                 "  hints: {forZones: [{name: z1}, {name: z2}]}\n"
+                                                 "  hints: {forZones: [{name: z1}, {name: z2}], forNodes: [{name: n1}]}\n"
                                                  "  targetRef: {kind: Pod, name: web-0, namespace: default, uid: x}\n"
                                                  "- addresses: [10.0.0.2]\n"
                                                  "ports:\n"
@@ -149,6 +149,8 @@ static void endpoint_slices(void **state)
     assert_slice(slice->endpoints[0].zone, "z1");
     assert_slice(slice->endpoints[0].hostname, "web-0");
     assert_int_equal(slice->endpoints[0].hints.zone_count, 2);
+    assert_int_equal(slice->endpoints[0].hints.node_count, 1);
+    assert_slice(slice->endpoints[0].hints.nodes[0].name, "n1");
     assert_slice(slice->endpoints[0].hints.zones[1].name, "z2");
     assert_slice(slice->endpoints[0].target.kind, "Pod");
     assert_true(kube_endpoint_ready(&slice->endpoints[1]));

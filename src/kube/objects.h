@@ -250,7 +250,7 @@ struct kube_endpoints {
 
 enum kube_address_type { KUBE_IPV4, KUBE_IPV6, KUBE_FQDN };
 
-struct kube_zone_hint {
+struct kube_hint {
     struct slice name;
 };
 struct kube_endpoint {
@@ -263,8 +263,8 @@ struct kube_endpoint {
     struct slice hostname, node_name, zone;
     struct kube_ref target;
     struct {
-        struct kube_zone_hint *zones;
-        size_t zone_count;
+        struct kube_hint *zones, *nodes;
+        size_t zone_count, node_count;
     } hints;
 };
 struct kube_endpoint_slice {

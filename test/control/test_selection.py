@@ -60,6 +60,28 @@ def test_hints(control):
     assert addresses(stream.next().remove.addrs) == {TWO, "10.1.0.4:8080"}
 
 
+def test_hints_for_nodes(control):
+    """As Kubernetes sets them for PreferSameNode, beside those for zones: the node's, else the zone's."""
+    def hinted(ip, on, zone):
+        found = endpoint(ip, on=on, hints=[zone])
+        found["hints"]["forNodes"] = [{"name": on}]
+        return found
+
+    both = [hinted("10.1.0.1", "node-a", "a"), hinted("10.1.0.2", "node-b", "b")]
+    control.write("web.yaml", service(), *NODES, node("node-d", "b"), slice_of("one", *both))
+    control.start()
+    assert told(control, on="node-a") == {ONE} and told(control, on="node-b") == {TWO}
+    assert told(control, on="node-d") == {TWO}, "none is for its node, one is for its zone"
+    assert told(control, on="node-c") == told(control) == {ONE, TWO}
+    stream = control.watch_endpoints(f"{WEB}:80", '{"ns":"default","nodeName":"node-d"}')
+    stream.next()
+    control.write("web.yaml", service(), *NODES, node("node-d", "b"), slice_of("one", *both, endpoint("10.1.0.3", hints=["b"])))
+    assert addresses(stream.next().add.addrs) == {THREE}, "one has no hint for nodes: those for zones count"
+    control.write("web.yaml", service(), *NODES, node("node-d", "b"), slice_of("one", endpoint("10.1.0.1"), endpoint("10.1.0.2", on="node-b")))
+    assert stream.end() == grpc.StatusCode.OK, "it is told by zone now, and asks anew"
+    assert told(control, on="node-d") == {ONE, TWO}
+
+
 def test_the_clients_node(control):
     control.write("web.yaml", service(internalTrafficPolicy="Local"), *NODES, slice_of("one", endpoint("10.1.0.1"), endpoint("10.1.0.2", on="node-b")))
     control.start()

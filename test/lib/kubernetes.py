@@ -32,6 +32,7 @@ KINDS = {
     "Namespace": ("v1", "namespaces"), "Node": ("v1", "nodes"), "Pod": ("v1", "pods"), "Service": ("v1", "services"),
     "ServiceAccount": ("v1", "serviceaccounts"), "ConfigMap": ("v1", "configmaps"), "Secret": ("v1", "secrets"),
     "EndpointSlice": ("discovery.k8s.io/v1", "endpointslices"), "Deployment": ("apps/v1", "deployments"),
+    "ReplicaSet": ("apps/v1", "replicasets"),
     "CustomResourceDefinition": ("apiextensions.k8s.io/v1", "customresourcedefinitions"),
 }
 CLUSTER = {"Namespace", "Node", "CustomResourceDefinition"}
@@ -84,8 +85,10 @@ class Refused(RuntimeError):
 
 
 class Apiserver:
-    def __init__(self, host, programs, folder, find):
+    def __init__(self, host, programs, folder, find, definitions=None):
+        """definitions: of custom resources; else such as take any fields."""
         self.host, self.programs, self.folder, self.find = host, programs, folder, find
+        self.definitions = definitions or [definition(*custom) for custom in CUSTOM]
         self.objects = {}  # (kind, namespace, name) -> object, of those that endpoint slices are made from
         folder.mkdir(exist_ok=True)
 
@@ -120,7 +123,7 @@ class Apiserver:
              "0.0.0.0", "--advertise-address", self.host.ip4, "--tls-cert-file", f / "tls.crt", "--tls-private-key-file", f / "tls.key",
              "--service-account-key-file", f / "accounts.pub", "--service-account-signing-key-file", f / "accounts.key",
              "--service-account-issuer", "https://kubernetes.default.svc.cluster.local", "--token-auth-file", f / "tokens.csv",
-             "--service-cluster-ip-range", "10.96.0.0/16", "--authorization-mode", "AlwaysAllow", "--disable-admission-plugins",
+             "--service-cluster-ip-range", "10.96.0.0/16,fd96::/112", "--authorization-mode", "AlwaysAllow", "--disable-admission-plugins",
              "ServiceAccount", "--profiling=false", "--endpoint-reconciler-type=none"],
             namespace=self.host, name="kube-apiserver")
         deadline = time.monotonic() + 90
@@ -128,8 +131,8 @@ class Apiserver:
             assert self.program.running(), self.program.output
             assert time.monotonic() < deadline, self.program.output
             time.sleep(0.1)  # between attempts
-        for custom in CUSTOM:
-            self.apply(definition(*custom))
+        for each in self.definitions:
+            self.apply(each)
         for kind, plural, group, versions in CUSTOM:
             while not self._served(f"/apis/{group}/{versions[-1]}/{plural}"):
                 assert time.monotonic() < deadline

@@ -45,8 +45,14 @@ struct label_list {
     size_t count;
 };
 
+/* A name that is there already gets the new value: an owner may be of any kind. */
 static void add(struct label_list *list, struct slice name, struct slice value)
 {
+    for (size_t i = 0; i < list->count; i++)
+        if (slice_eq(list->items[i].name, name)) {
+            list->items[i].value = value;
+            return;
+        }
     if (list->count < LABELS_MAX)
         list->items[list->count++] = (struct label){name, value};
 }
@@ -67,34 +73,34 @@ static int keep(struct arena *arena, struct label_list *list, struct labels *ret
     return 0;
 }
 
-/* The top owner's kind and name: a ReplicaSet named after a Deployment's template hash stands for the Deployment. */
-static void owner_of(const struct kube_object *object, struct arena *arena, struct slice *ret_kind, struct slice *ret_name)
+/*
+ * The label of the owner, its kind in lower case, and its name: a ReplicaSet named after a Deployment's template hash stands
+ * for the Deployment. The kind is NULL where there is no owner, or where several share the object. 0 or -ENOMEM.
+ */
+static int owner_of(const struct kube_object *object, struct arena *arena, struct slice *ret_kind, struct slice *ret_name)
 {
-    struct slice hash = kube_map_get_lit(&object->labels, "pod-template-hash"), name;
-    static const struct {
-        struct slice kind, label;
-    } kinds[] = {
-        {{"Deployment", 10}, {"deployment", 10}},   {{"DaemonSet", 9}, {"daemonset", 9}},
-        {{"StatefulSet", 11}, {"statefulset", 11}}, {{"ReplicaSet", 10}, {"replicaset", 10}},
-        {{"ReplicationController", 21}, {"replicationcontroller", 21}}, {{"Job", 3}, {"k8s_job", 7}},
-        {{"CronJob", 7}, {"cronjob", 7}},
-    };
+    struct slice hash = kube_map_get_lit(&object->labels, "pod-template-hash"), kind, name;
+    char *lower;
 
     *ret_kind = SLICE_NULL;
-    if (!object->owner_count)
-        return;
-    name = object->owners[0].name;
-    if (slice_eq(object->owners[0].kind, SLICE_LIT("ReplicaSet")) && hash.len && name.len > hash.len + 1 &&
-        slice_ends(name, hash) && name.ptr[name.len - hash.len - 1] == '-') {
+    if (object->owner_count != 1)
+        return 0;
+    kind = object->owners[0].kind;
+    *ret_name = name = object->owners[0].name;
+    if (slice_eq(kind, SLICE_LIT("ReplicaSet")) && hash.len && name.len > hash.len + 1 && slice_ends(name, hash) &&
+        name.ptr[name.len - hash.len - 1] == '-') {
         *ret_kind = SLICE_LIT("deployment");
         *ret_name = slice_take(name, name.len - hash.len - 1);
-        return;
+    } else if (slice_eq(kind, SLICE_LIT("Job"))) {
+        *ret_kind = SLICE_LIT("k8s_job"); /* Prometheus has a job of its own */
+    } else {
+        lower = arena_alloc(arena, kind.len + 1);
+        if (!lower)
+            return -ENOMEM;
+        slice_lower(kind, lower);
+        *ret_kind = (struct slice){lower, kind.len};
     }
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-        if (slice_eq(object->owners[0].kind, kinds[i].kind)) {
-            *ret_kind = kinds[i].label;
-            *ret_name = name;
-        }
+    return 0;
 }
 
 /* What stands for all addresses: zones for those who balance, else the namespace, which no set says. */
@@ -157,7 +163,8 @@ static int describe_pod(const struct controller *controller, const struct kube_p
     add(&labels, SLICE_LIT("serviceaccount"), pod->spec.service_account);
     if (mesh.len)
         add(&labels, SLICE_LIT("control_plane_ns"), mesh);
-    owner_of(&pod->meta, arena, &kind, &name);
+    if (owner_of(&pod->meta, arena, &kind, &name) < 0)
+        return -ENOMEM;
     if (kind.len)
         add(&labels, kind, name);
     if (kube_map_get_lit(&pod->meta.labels, "pod-template-hash").len)
@@ -195,7 +202,8 @@ static int describe_workload(const struct controller *controller, const struct k
         if (slice_eq(workload->spec.ports[i].name, SLICE_LIT("linkerd-proxy")))
             inbound = workload->spec.ports[i].port;
     add(&labels, SLICE_LIT("external_workload"), workload->meta.name);
-    owner_of(&workload->meta, arena, &kind, &name);
+    if (owner_of(&workload->meta, arena, &kind, &name) < 0)
+        return -ENOMEM;
     if (kind.len)
         add(&labels, kind, name);
     common_labels(&workload->meta, zone, client, &labels, endpoint);

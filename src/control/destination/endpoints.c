@@ -33,12 +33,22 @@ static uint16_t slice_port(const struct kube_endpoint_slice *slice, const struct
     return 0;
 }
 
-static bool has_zone_hint(const struct kube_endpoint *endpoint, struct slice zone)
+static bool has_hint(const struct kube_hint *hints, size_t count, struct slice name)
 {
-    for (size_t i = 0; i < endpoint->hints.zone_count; i++)
-        if (slice_eq(endpoint->hints.zones[i].name, zone))
+    for (size_t i = 0; i < count; i++)
+        if (slice_eq(hints[i].name, name))
             return true;
     return false;
+}
+
+/* Which hints count for a client. */
+enum hints { HINTS_NONE, HINTS_ZONES, HINTS_NODES };
+
+static bool is_hinted(const struct draft *draft, const struct kube_endpoint *endpoint, enum hints hints)
+{
+    if (hints == HINTS_NODES)
+        return has_hint(endpoint->hints.nodes, endpoint->hints.node_count, draft->client->node);
+    return hints == HINTS_NONE || has_hint(endpoint->hints.zones, endpoint->hints.zone_count, draft->client->zone);
 }
 
 static struct slice target_key(const struct kube_endpoint *endpoint, struct arena *arena)
@@ -104,13 +114,12 @@ static bool wanted(const struct draft *draft, const struct kube_endpoint *endpoi
     return true;
 }
 
-/* Hints count only when every endpoint has them and some are for the client's zone. */
-static bool hints_apply(const struct draft *draft, struct kube_set slices)
+/* Hints of a kind count only when every endpoint has some of it, and one has them for the client. */
+static bool hints_apply(const struct draft *draft, struct kube_set slices, enum hints kind)
 {
-    struct slice zone = draft->client->zone;
     bool any = false;
 
-    if (!zone.len)
+    if (!(kind == HINTS_NODES ? draft->client->node : draft->client->zone).len)
         return false;
     for (size_t i = 0; i < slices.count; i++) {
         const struct kube_endpoint_slice *slice = kube_endpoint_slice(slices.items[i]);
@@ -118,12 +127,36 @@ static bool hints_apply(const struct draft *draft, struct kube_set slices)
         for (size_t j = 0; j < slice->endpoint_count; j++) {
             if (!wanted(draft, &slice->endpoints[j]))
                 continue;
-            if (!slice->endpoints[j].hints.zone_count)
+            if (!(kind == HINTS_NODES ? slice->endpoints[j].hints.node_count : slice->endpoints[j].hints.zone_count))
                 return false;
-            any |= has_zone_hint(&slice->endpoints[j], zone);
+            any |= is_hinted(draft, &slice->endpoints[j], kind);
         }
     }
     return any;
+}
+
+/* As kube-proxy does: the node's, else the zone's, else all. */
+static enum hints choose_hints(const struct draft *draft, struct kube_set slices)
+{
+    if (hints_apply(draft, slices, HINTS_NODES))
+        return HINTS_NODES;
+    return hints_apply(draft, slices, HINTS_ZONES) ? HINTS_ZONES : HINTS_NONE;
+}
+
+bool endpoints_by_node(const struct controller *controller, const struct kube_service *service)
+{
+    struct kube_set slices = store_by_name(controller->store, STORE_SLICES_OF_SERVICE, service->meta.namespace_, service->meta.name);
+
+    if (service->internal_traffic_local)
+        return true;
+    for (size_t i = 0; i < slices.count; i++) {
+        const struct kube_endpoint_slice *slice = kube_endpoint_slice(slices.items[i]);
+
+        for (size_t j = 0; j < slice->endpoint_count; j++)
+            if (slice->endpoints[j].hints.node_count)
+                return true;
+    }
+    return false;
 }
 
 static int put(struct draft *draft, const struct kube_endpoint *endpoint, uint16_t port)
@@ -151,19 +184,21 @@ static int put(struct draft *draft, const struct kube_endpoint *endpoint, uint16
 static int fill(struct draft *draft, struct kube_set slices)
 {
     const struct kube_service_port *port = find_port(draft->service, draft->target->port);
-    bool ipv6 = draft->controller->options.ipv6, hints;
+    bool ipv6 = draft->controller->options.ipv6;
+    enum hints hints = HINTS_NONE;
     int r = 0;
 
     for (size_t i = 0; r == 0 && ipv6 && i < slices.count; i++)
         if (kube_endpoint_slice(slices.items[i])->address_type == KUBE_IPV6)
             r = note_six(draft, kube_endpoint_slice(slices.items[i]));
-    hints = r == 0 && hints_apply(draft, slices);
+    if (r == 0)
+        hints = choose_hints(draft, slices);
     for (size_t i = 0; r == 0 && i < slices.count; i++) {
         const struct kube_endpoint_slice *slice = kube_endpoint_slice(slices.items[i]);
         uint16_t number = slice_port(slice, port, draft->target->port);
 
         for (size_t j = 0; r == 0 && number && j < slice->endpoint_count; j++)
-            if (wanted(draft, &slice->endpoints[j]) && (!hints || has_zone_hint(&slice->endpoints[j], draft->client->zone)))
+            if (wanted(draft, &slice->endpoints[j]) && is_hinted(draft, &slice->endpoints[j], hints))
                 r = put(draft, &slice->endpoints[j], number);
     }
     return r;

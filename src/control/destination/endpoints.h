@@ -22,5 +22,10 @@ struct endpoint_found {
  */
 int endpoints_find(const struct controller *controller, const struct kube_service *service, const struct cluster_host *target,
                    const struct client_view *client, struct arena *arena, struct endpoint_found **ret_items, size_t *ret_count);
+/*
+ * Whether what a client is told depends on its node: the Service's traffic stays there, or an endpoint has hints for nodes
+ * (trafficDistribution: PreferSameNode).
+ */
+bool endpoints_by_node(const struct controller *controller, const struct kube_service *service);
 /* The labels that all of a Service's endpoints share: in `room`, and text of the target. */
 struct labels endpoints_labels(const struct cluster_host *target, struct label room[2]);

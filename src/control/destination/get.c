@@ -29,7 +29,7 @@ struct endpoints_view {
     struct view view;
     struct cluster_host target; /* text in the key */
     struct client_view client;  /* text in the key; the node only where it matters, see by_node */
-    bool by_node;               /* the Service's traffic stays on the client's node */
+    bool by_node;               /* endpoints_by_node() */
     struct answer answer;       /* the first one, while it is kept */
     struct members members;
     bool exists; /* as last told */
@@ -299,7 +299,7 @@ static void remake(struct view *base)
             tell_none(view, false);
         return;
     }
-    if (service->internal_traffic_local != view->by_node) { /* calls belong to other views now: they begin anew */
+    if (endpoints_by_node(destination_of(base)->controller, service) != view->by_node) { /* calls belong to other views now: they begin anew */
         view_end(base, GRPC_OK, SLICE_NULL);
         return;
     }
@@ -332,8 +332,8 @@ static void follow(struct endpoints_view *view)
 }
 
 /*
- * Views differ by what is asked for and by where the client is: its zone, and its node where the Service's traffic stays on
- * it. Labels of names have no dots; the length tells the zone from the node.
+ * Views differ by what is asked for and by where the client is: its zone, and its node where endpoints_by_node()
+ * says so. Labels of names have no dots; the length tells the zone from the node.
  */
 static int find_view(struct destination *destination, const struct cluster_host *target, const struct client_view *client, bool by_node,
                      struct endpoints_view **ret_view)
@@ -479,7 +479,7 @@ static void answer_service(struct destination *destination, struct grpc_server_c
         grpc_finish(call, GRPC_INVALID_ARGUMENT, SLICE_LIT("the Service is of type ExternalName"));
         return;
     }
-    r = find_view(destination, target, &client, kube_service(object)->internal_traffic_local, &view);
+    r = find_view(destination, target, &client, endpoints_by_node(destination->controller, kube_service(object)), &view);
     if (r < 0)
         views_refuse(call, r);
     else

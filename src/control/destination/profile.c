@@ -35,10 +35,10 @@ static int copy_condition(struct arena *arena, const struct kube_request_match *
     size_t count = 0;
     int r = parts ? 0 : -ENOMEM;
 
-    if (r == 0 && from->path_regex.len)
-        parts[count++] = (struct request_condition){.kind = REQUEST_PATH, .text = from->path_regex};
     if (r == 0 && from->method.len)
         parts[count++] = (struct request_condition){.kind = REQUEST_METHOD, .text = from->method};
+    if (r == 0 && from->path_regex.len)
+        parts[count++] = (struct request_condition){.kind = REQUEST_PATH, .text = from->path_regex};
     if (r == 0 && from->all_count)
         r = copy_conditions(arena, from->all, from->all_count, REQUEST_ALL, &parts[count++]);
     if (r == 0 && from->any_count)

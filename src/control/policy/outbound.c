@@ -3,6 +3,7 @@
 
 #include "base/duration.h"
 #include "control/policy/outbound_draft.h"
+#include "control/policy/traffic_annotations.h"
 #include "control/ports.h"
 
 static const int64_t DETECT_NS = 10 * NS_PER_S;
@@ -18,7 +19,8 @@ static int http_protocol(struct outbound_draft *draft, enum outbound_protocol pr
     int r = routes_of_kinds(draft, HTTP_KINDS, &routes);
 
     if (r == 0)
-        r = routes_with_default(draft, &routes, "http", true);
+        r = routes_with_default(draft, &routes, "http", ROUTE_HTTP);
+    routes.accrual = draft->said.accrual;
     policy->protocol = protocol;
     policy->detect_timeout_ns = DETECT_NS;
     if (protocol != OUTBOUND_HTTP2)
@@ -26,7 +28,7 @@ static int http_protocol(struct outbound_draft *draft, enum outbound_protocol pr
     if (protocol != OUTBOUND_HTTP1)
         policy->http2 = routes;
     if (r == 0 && protocol == OUTBOUND_DETECT)
-        r = routes_with_default(draft, &policy->opaque, "opaq", false);
+        r = routes_with_default(draft, &policy->opaque, "opaq", ROUTE_TCP);
     return r;
 }
 
@@ -35,9 +37,11 @@ static int grpc_protocol(struct outbound_draft *draft, bool *ret_used)
     int r = routes_of_kinds(draft, STORE_KIND(KUBE_GRPC_ROUTE), &draft->policy->grpc);
 
     *ret_used = r == 0 && draft->policy->grpc.count > 0;
-    if (*ret_used)
-        draft->policy->protocol = OUTBOUND_GRPC;
-    return r;
+    if (!*ret_used)
+        return r;
+    draft->policy->protocol = OUTBOUND_GRPC;
+    draft->policy->grpc.accrual = draft->said.accrual;
+    return draft->egress ? routes_with_default(draft, &draft->policy->grpc, "grpc", ROUTE_GRPC) : 0;
 }
 
 static int tcp_protocol(struct outbound_draft *draft, bool always, bool *ret_used)
@@ -50,7 +54,7 @@ static int tcp_protocol(struct outbound_draft *draft, bool always, bool *ret_use
         return r;
     }
     draft->policy->protocol = OUTBOUND_OPAQUE;
-    return routes_with_default(draft, &draft->policy->opaque, "opaq", false);
+    return routes_with_default(draft, &draft->policy->opaque, "opaq", ROUTE_TCP);
 }
 
 static int tls_protocol(struct outbound_draft *draft, bool *ret_used)
@@ -63,7 +67,7 @@ static int tls_protocol(struct outbound_draft *draft, bool *ret_used)
         return r;
     }
     draft->policy->protocol = OUTBOUND_TLS;
-    return draft->egress ? routes_with_default(draft, &draft->policy->tls, "tls", false) : 0;
+    return draft->egress ? routes_with_default(draft, &draft->policy->tls, "tls", ROUTE_TLS) : 0;
 }
 
 /* Without a word about the protocol: gRPC routes, HTTP routes, TLS routes, TCP routes, or detection with the default. */
@@ -86,19 +90,27 @@ static int detected_protocol(struct outbound_draft *draft)
     return r;
 }
 
+/* By a protocol that is not HTTP, or without one by the Service's opaque ports. */
+static bool is_opaque(const struct outbound_draft *draft, struct slice app_protocol)
+{
+    if (app_protocol.len)
+        return !slice_eq(app_protocol, SLICE_LIT("http")) && !slice_eq(app_protocol, SLICE_LIT("kubernetes.io/h2c"));
+    return ports_service_is_opaque(draft->controller, draft->service, draft->port);
+}
+
 static int service_protocol(struct outbound_draft *draft, struct slice app_protocol)
 {
     bool used;
     int r;
 
+    if (is_opaque(draft, app_protocol))
+        return tcp_protocol(draft, true, &used);
     if (slice_eq(app_protocol, SLICE_LIT("http")))
         return http_protocol(draft, OUTBOUND_HTTP1);
-    if (slice_eq(app_protocol, SLICE_LIT("kubernetes.io/h2c"))) {
+    if (app_protocol.len) {
         r = grpc_protocol(draft, &used);
         return r < 0 || used ? r : http_protocol(draft, OUTBOUND_HTTP2);
     }
-    if (app_protocol.len || ports_service_is_opaque(draft->controller, draft->service, draft->port))
-        return tcp_protocol(draft, true, &used);
     return detected_protocol(draft);
 }
 
@@ -111,6 +123,20 @@ static int draft_init(struct outbound_draft *draft, const struct controller *con
         return -ENOMEM;
     draft->arena = &draft->policy->snapshot.arena;
     return 0;
+}
+
+/* What the annotations of the draft's Service or egress network say. */
+static int read_annotations(struct outbound_draft *draft, const struct kube_map *annotations)
+{
+    struct traffic_said *said = &draft->said;
+
+    traffic_timeouts(annotations, &said->timeouts);
+    traffic_accrual(annotations, &said->accrual);
+    if (draft->service)
+        traffic_penalty(annotations, &said->penalty);
+    if (traffic_retry(annotations, false, draft->arena, &said->http_retry) < 0)
+        return -ENOMEM;
+    return traffic_retry(annotations, true, draft->arena, &said->grpc_retry);
 }
 
 static int finish(struct outbound_draft *draft, int r, struct outbound_policy **ret_policy)
@@ -153,12 +179,14 @@ static int build_service(const struct controller *controller, struct slice ns, c
     if (r < 0)
         return r;
     draft.service = service;
-    draft.default_backend = backend_of_service(&draft, service->meta.namespace_, service->meta.name, port);
-    draft.policy->metadata = draft.default_backend.metadata;
     for (size_t i = 0; i < service->port_count; i++)
         if (service->ports[i].port == port)
             app_protocol = service->ports[i].app_protocol;
-    if (!draft.default_backend.balancer.path.ptr)
+    r = read_annotations(&draft, &service->meta.annotations);
+    draft.default_backend = backend_of_service(&draft, service->meta.namespace_, service->meta.name, port,
+                                               !is_opaque(&draft, app_protocol));
+    draft.policy->metadata = draft.default_backend.metadata;
+    if (r < 0 || !draft.default_backend.balancer.path.ptr)
         r = -ENOMEM;
     else if (!service_has_port(service, port))
         r = undefined_port(&draft);
@@ -180,7 +208,9 @@ static int build_egress(const struct controller *controller, struct slice ns, co
     draft.policy->metadata = (struct metadata){.kind = METADATA_RESOURCE, .group = SLICE_LIT("policy.linkerd.io"),
                                                .resource_kind = SLICE_LIT("EgressNetwork"), .name = egress->meta.name,
                                                .namespace = egress->meta.namespace_, .port = addr.port};
-    r = backend_of_original(&draft, draft.policy->metadata, &draft.default_backend);
+    r = read_annotations(&draft, &egress->meta.annotations);
+    if (r == 0)
+        r = backend_of_original(&draft, draft.policy->metadata, &draft.default_backend);
     if (r == 0)
         r = detected_protocol(&draft);
     return finish(&draft, r, ret_policy);
@@ -200,10 +230,10 @@ static int build_fallback(const struct controller *controller, struct slice ns, 
     draft.policy->detect_timeout_ns = DETECT_NS;
     r = backend_of_original(&draft, draft.policy->metadata, &draft.default_backend);
     if (r == 0)
-        r = routes_with_default(&draft, &draft.policy->http1, "egress-fallback", true);
+        r = routes_with_default(&draft, &draft.policy->http1, "egress-fallback", ROUTE_HTTP);
     draft.policy->http2 = draft.policy->http1;
     if (r == 0)
-        r = routes_with_default(&draft, &draft.policy->opaque, "egress-fallback", false);
+        r = routes_with_default(&draft, &draft.policy->opaque, "egress-fallback", ROUTE_TCP);
     return finish(&draft, r, ret_policy);
 }
 
