@@ -8,7 +8,7 @@
 
 #include "base/limits.h"
 #include "control/injector/review.h"
-#include "kube/base64.h"
+#include "kube/access/base64.h"
 #include "template/from_yaml.h"
 
 static void look_at_patch(const json_t *response)

@@ -3,7 +3,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
-#include "kube/api_stream.h"
+#include "kube/api/api_stream.h"
 
 static size_t weigh(const struct yaml_node *node)
 {

@@ -4,9 +4,9 @@
  */
 #include <assert.h>
 
-#include "net/x509_csr.h"
-#include "net/x509_csr_internal.h"
-#include "net/x509_internal.h"
+#include "net/x509/x509_csr.h"
+#include "net/x509/x509_csr_internal.h"
+#include "net/x509/x509_internal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -6,7 +6,7 @@
 
 #include "base/limits.h"
 #include "codec/detect.h"
-#include "codec/http1.h"
+#include "codec/http1/http1.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

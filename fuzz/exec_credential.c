@@ -2,7 +2,7 @@
 #include <assert.h>
 #include <stdint.h>
 
-#include "kube/exec_credential.h"
+#include "kube/access/exec_credential.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -1,5 +1,5 @@
 /*
- * gRPC's framing and the texts of its fields (net/grpc_message.h). The first byte says in how big pieces the rest comes:
+ * gRPC's framing and the texts of its fields (net/grpc/grpc_message.h). The first byte says in how big pieces the rest comes:
  * the messages are the same as from one piece, and together with their prefixes they are the bytes that came.
  */
 #include <assert.h>
@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/limits.h"
-#include "net/grpc_message.h"
+#include "net/grpc/grpc_message.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,4 +1,4 @@
-/* HTTP/2 from a server: codec/h2.h as a client. */
+/* HTTP/2 from a server: codec/h2/h2.h as a client. */
 #include "h2_drive.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codec/h2.h"
-#include "codec/h2_frame.h"
+#include "codec/h2/h2.h"
+#include "codec/h2/h2_frame.h"
 
 enum { SLOTS = 32 };
 

@@ -1,4 +1,4 @@
-/* HTTP/2 from a client: codec/h2.h as a server. */
+/* HTTP/2 from a client: codec/h2/h2.h as a server. */
 #include "h2_drive.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

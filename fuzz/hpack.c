@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codec/hpack.h"
+#include "codec/h2/hpack.h"
 
 enum { FIELDS = 64, ROOM = 1 << 16 };
 

@@ -2,7 +2,7 @@
 #include <assert.h>
 #include <stdint.h>
 
-#include "kube/kubeconfig.h"
+#include "kube/access/kubeconfig.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

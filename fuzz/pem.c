@@ -3,8 +3,8 @@
 #include <assert.h>
 
 #include "base/limits.h"
-#include "net/token.h"
-#include "net/x509.h"
+#include "net/token/token.h"
+#include "net/x509/x509.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

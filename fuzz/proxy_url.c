@@ -2,7 +2,7 @@
 #include <assert.h>
 #include <stdint.h>
 
-#include "kube/proxy_url.h"
+#include "kube/access/proxy_url.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -5,8 +5,8 @@
 #include "base/duration.h"
 #include "base/ip.h"
 #include "codec/authority.h"
-#include "net/grpc_message.h"
-#include "net/x509.h"
+#include "net/grpc/grpc_message.h"
+#include "net/x509/x509.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "event/loop.h"
-#include "net/tls_internal.h"
+#include "net/tls/tls_internal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -8,9 +8,9 @@
 #include <openssl/evp.h>
 
 #include "base/limits.h"
-#include "net/token.h"
-#include "net/token_internal.h"
-#include "net/x509_internal.h"
+#include "net/token/token.h"
+#include "net/token/token_internal.h"
+#include "net/x509/x509_internal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -9,7 +9,7 @@
 
 #include "base/limits.h"
 #include "control/validate/validate.h"
-#include "kube/directory.h"
+#include "kube/directory/directory.h"
 
 static const char world[] =
     "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: c, ports: [{name: http, containerPort: 80}]}]}, status: "

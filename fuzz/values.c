@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "cli/values.h"
+#include "cli/chart/values.h"
 
 static json_t *read_file(struct slice text)
 {

@@ -5,8 +5,8 @@
  */
 #include <assert.h>
 
-#include "kube/derive.h"
-#include "kube/directory.h"
+#include "kube/directory/derive.h"
+#include "kube/directory/directory.h"
 
 struct counter {
     struct subscriber subscriber;

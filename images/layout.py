@@ -16,7 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROXY_USER, INIT_USER, CONTROLLER_USER = 2102, 65534, 2103
 FIREWALL = ("net_raw", "net_admin")
 EXTENSIONS = ("libxt_*.so", "libipt_*.so", "libip6t_*.so")  # iptables-legacy-save fails on a rule whose extension is not there
-AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"  # of the public web, as Debian has them; net/tls_web.c looks there
+AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"  # of the public web, as Debian has them; net/tls/tls_web.c looks there
 PROGRAMS = {"linkerd-proxy": "src/proxy", "linkerd-controller": "src/control", "linkerd-init": "src/init", "linkerd-cni": "src/cni"}
 
 

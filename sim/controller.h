@@ -7,9 +7,9 @@
 #include "control/controller.h"
 #include "control/destination/destination.h"
 #include "control/policy/policy.h"
-#include "kube/derive.h"
-#include "kube/directory.h"
-#include "net/grpc_listener.h"
+#include "kube/directory/derive.h"
+#include "kube/directory/directory.h"
+#include "net/grpc/grpc_listener.h"
 #include "sim/world.h"
 
 struct sim_controller {

@@ -1,7 +1,7 @@
 #include "sim/identity.h"
 
 #include "base/duration.h"
-#include "net/x509_issuer.h"
+#include "net/x509/x509_issuer.h"
 
 #define MUST(what)                                                                              \
     do {                                                                                        \

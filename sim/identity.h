@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "net/tls.h"
+#include "net/tls/tls.h"
 #include "sim/world.h"
 
 enum issuer { ISSUER_OF_MESH, ISSUER_UNKNOWN };

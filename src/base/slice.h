@@ -3,7 +3,7 @@
  * terminated, never owned. It is how text and wire bytes travel through the
  * project, so that a NUL inside a name can neither end it early nor hide what
  * follows (a certificate name with a NUL in it is a different name, see
- * net/tls.h). Whoever hands out a slice says how long the memory lives.
+ * net/tls/tls.h). Whoever hands out a slice says how long the memory lives.
  */
 #pragma once
 

@@ -9,13 +9,13 @@
 
 #include "base/duration.h"
 #include "base/limits.h"
-#include "cli/forward.h"
+#include "cli/cluster/forward.h"
 #include "event/loop.h"
-#include "net/grpc.h"
-#include "net/http1_conn.h"
-#include "net/http2_conn.h"
+#include "net/grpc/grpc.h"
+#include "net/http/http1_conn.h"
+#include "net/http/http2_conn.h"
 #include "net/io.h"
-#include "net/tls.h"
+#include "net/tls/tls.h"
 
 enum { PAGES_MAX = 16384, ADDRESSES_MAX = 8, ADDRESS_MAX = 320 };
 

@@ -3,7 +3,7 @@
  * HTTP/1, a gRPC call over HTTP/2, or the certificate chain of a TLS server.
  * Every ask has a loop of its own on the real system and blocks until it is
  * answered or its time is over. Connections are plain TCP, to ports of this machine or
- * through a proxy; or they lead to a pod, through the API server (cli/forward.h).
+ * through a proxy; or they lead to a pod, through the API server (cli/cluster/forward.h).
  *
  *     r = ask_open("127.0.0.1:8086", 5 * NS_PER_S, &msg, &ask);
  *     r = ask_grpc(ask, ...);                               one question
@@ -17,8 +17,8 @@
 
 #include "base/buffer.h"
 #include "base/errmsg.h"
-#include "cli/forward.h"
-#include "net/x509.h"
+#include "cli/cluster/forward.h"
+#include "net/x509/x509.h"
 
 struct ask;
 

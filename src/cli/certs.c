@@ -9,7 +9,7 @@
 #include "cli/command.h"
 #include "cli/files.h"
 #include "cli/show.h"
-#include "net/x509_issuer.h"
+#include "net/x509/x509_issuer.h"
 
 static const int64_t SKEW_NS = 60 * NS_PER_S; /* clocks of other machines may be behind */
 

@@ -7,9 +7,9 @@
 #include "base/limits.h"
 #include "cli/ask.h"
 #include "cli/command.h"
-#include "cli/control_plane.h"
+#include "cli/cluster/control_plane.h"
 #include "cli/obfuscate.h"
-#include "cli/pods.h"
+#include "cli/cluster/pods.h"
 
 struct options {
     int64_t wait_ns;

@@ -8,7 +8,7 @@
 #include "base/duration.h"
 #include "base/limits.h"
 #include "cli/command.h"
-#include "cli/control_plane.h"
+#include "cli/cluster/control_plane.h"
 
 static const int64_t QUIET_NS = 500 * NS_PER_MS;
 

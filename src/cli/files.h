@@ -3,7 +3,7 @@
 
 #include "base/buffer.h"
 #include "base/errmsg.h"
-#include "net/x509.h"
+#include "net/x509/x509.h"
 
 /* Appends at most as many bytes as the buffer may hold. "-" is standard input. */
 int file_read(const char *path, struct errmsg *msg, struct buffer *ret_bytes);

@@ -9,7 +9,7 @@
 #include "cli/ask.h"
 #include "cli/command.h"
 #include "cli/files.h"
-#include "cli/pod_identity.h"
+#include "cli/cluster/pod_identity.h"
 #include "cli/show.h"
 
 struct options {

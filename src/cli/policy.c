@@ -8,7 +8,7 @@
 #include "api/outbound.h"
 #include "base/limits.h"
 #include "cli/command.h"
-#include "cli/control_plane.h"
+#include "cli/cluster/control_plane.h"
 
 struct options {
     struct control_plane_flags control;

@@ -7,7 +7,7 @@
 #include "base/duration.h"
 #include "base/limits.h"
 #include "cli/command.h"
-#include "cli/control_plane.h"
+#include "cli/cluster/control_plane.h"
 
 struct options {
     struct control_plane_flags control;

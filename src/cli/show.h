@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/buffer.h"
-#include "net/x509.h"
+#include "net/x509/x509.h"
 
 /* Subject, names, issuer, algorithm, validity with days left, serial and fingerprint, a line each. */
 int cert_show(const struct x509_cert *cert, int64_t wall_ns, struct buffer *out);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "event/loop.h"
-#include "kube/api_client.h"
+#include "kube/api/api_client.h"
 
 enum { PAGES_MAX = 16384 };
 

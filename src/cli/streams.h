@@ -3,7 +3,7 @@
  *
  *     streams_read(access, timeout_ns, streams, count, &msg)     blocks until all have ended, or one wants no more
  *
- * On a loop of its own, beside the questions of cli/kube.h.
+ * On a loop of its own, beside the questions of cli/cluster/kube.h.
  */
 #pragma once
 
@@ -13,7 +13,7 @@
 
 #include "base/errmsg.h"
 #include "base/slice.h"
-#include "kube/access.h"
+#include "kube/access/access.h"
 
 struct api_call;
 

@@ -1,4 +1,4 @@
-/* `linkerd token`: the signed tokens with which a workload proves to the identity service who it is (net/token.h). */
+/* `linkerd token`: the signed tokens with which a workload proves to the identity service who it is (net/token/token.h). */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -11,7 +11,7 @@
 #include "base/limits.h"
 #include "cli/command.h"
 #include "cli/files.h"
-#include "net/token.h"
+#include "net/token/token.h"
 
 static int report(int r, const char *command, const struct errmsg *msg)
 {

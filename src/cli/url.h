@@ -1,5 +1,5 @@
 /*
- * What is at an http or https address, whole, for `linkerd inject https://...`: over kube/api_client.h, so through the proxy that the environment
+ * What is at an http or https address, whole, for `linkerd inject https://...`: over kube/api/api_client.h, so through the proxy that the environment
  * names, by HTTP/2 where the server has it, and believing the authorities of the system. Redirections are followed, at most LIMIT_REDIRECTIONS, and
  * never from https to http. Blocks, at most half a minute.
  */

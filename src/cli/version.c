@@ -3,9 +3,9 @@
 
 #include "base/duration.h"
 #include "cli/command.h"
-#include "cli/control_plane.h"
-#include "cli/pods.h"
-#include "cli/values.h"
+#include "cli/cluster/control_plane.h"
+#include "cli/cluster/pods.h"
+#include "cli/chart/values.h"
 #include "cli/versions.h"
 
 struct options {

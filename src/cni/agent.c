@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/duration.h"
-#include "kube/kubeconfig.h"
-#include "net/http_admin.h"
+#include "kube/access/kubeconfig.h"
+#include "net/http/http_admin.h"
 
 enum { PAGES_MAX = 1024, OWN_FLAGS = 4 };
 

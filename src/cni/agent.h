@@ -9,7 +9,7 @@
 #pragma once
 
 #include "event/signals.h"
-#include "kube/api_client.h"
+#include "kube/api/api_client.h"
 #include "kube/report.h"
 #include "mesh/metrics.h"
 #include "netfilter/journal.h"

@@ -4,7 +4,7 @@
 #include <limits.h>
 #include <stdio.h>
 
-#include "kube/base64.h"
+#include "kube/access/base64.h"
 #include "kube/file.h"
 
 enum { CREDENTIALS_MAX = 2 * LIMIT_PEM };

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "kube/api_client.h"
+#include "kube/api/api_client.h"
 #include "kube/objects.h"
 
 /* As api_call_start(). */

@@ -7,7 +7,7 @@
 #include "base/limits.h"
 #include "base/mutation.h"
 #include "cni/eviction.h"
-#include "kube/api_reflector.h"
+#include "kube/api/api_reflector.h"
 #include "kube/event_sink.h"
 #include "kube/store.h"
 #include "mesh/backoff.h"

@@ -18,7 +18,7 @@
 #pragma once
 
 #include "base/duration.h"
-#include "kube/api_client.h"
+#include "kube/api/api_client.h"
 #include "kube/report.h"
 #include "mesh/metrics.h"
 #include "netfilter/journal.h"

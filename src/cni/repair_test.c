@@ -1,5 +1,5 @@
 /* Pods of a node as an API server tells of them, and what is asked of it about those without rules. */
-#include "kube/api_world.h"
+#include "kube/api/api_world.h"
 
 #include <stdio.h>
 

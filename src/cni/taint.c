@@ -6,7 +6,7 @@
 #include "base/limits.h"
 #include "base/map.h"
 #include "base/mutation.h"
-#include "kube/api_reflector.h"
+#include "kube/api/api_reflector.h"
 #include "kube/lease.h"
 #include "kube/store.h"
 #include "mesh/backoff.h"

@@ -1,5 +1,5 @@
 /* Nodes that are born with a taint, and an API server that is asked to take it off. */
-#include "kube/api_world.h"
+#include "kube/api/api_world.h"
 
 #include <stdio.h>
 

@@ -2,8 +2,8 @@
 
 #include "base/limits.h"
 #include "base/mutation.h"
-#include "codec/h2_frame.h"
-#include "codec/http1_syntax.h"
+#include "codec/h2/h2_frame.h"
+#include "codec/http1/http1_syntax.h"
 
 /* IANA's registry of HTTP methods, without PRI. */
 static const struct slice methods[] = {

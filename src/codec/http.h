@@ -1,6 +1,6 @@
 /*
  * The head of an HTTP message as the proxy's path sees it, whichever version
- * carried it: what codec/http1.h and codec/h2.h produce and accept, and what
+ * carried it: what codec/http1/http1.h and codec/h2/h2.h produce and accept, and what
  * mesh/ matches against. Slices point into memory of the message's owner (for a
  * request its arena); the struct owns nothing.
  *

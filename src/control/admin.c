@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/duration.h"
-#include "net/http_admin.h"
+#include "net/http/http_admin.h"
 
 static const int64_t SWEEP_NS = 60 * NS_PER_S;
 

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "kube/kubeconfig.h"
+#include "kube/access/kubeconfig.h"
 
 struct cluster {
     struct kube_access access;

@@ -1,7 +1,7 @@
 /*
  * The Kubernetes cluster that the components stand in: the access to its API
  * server, one client for all, and the source that fills the store
- * (kube/api_source.h).
+ * (kube/api/api_source.h).
  *
  *     cluster_new() -> components subscribe -> cluster_follow() -> cluster_free()
  */
@@ -9,7 +9,7 @@
 
 #include "base/errmsg.h"
 #include "control/controller.h"
-#include "kube/api_source.h"
+#include "kube/api/api_source.h"
 
 struct cluster;
 

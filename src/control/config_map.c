@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/duration.h"
-#include "kube/api_stream.h"
+#include "kube/api/api_stream.h"
 #include "mesh/backoff.h"
 
 enum { PATH = 512, WATCH_MIN_S = 300, WATCH_SPREAD_S = 300 };

@@ -1,5 +1,5 @@
 /* A ConfigMap that is followed, at an API server that tells, refuses, ends and breaks off. Time is the test's. */
-#include "kube/api_world.h"
+#include "kube/api/api_world.h"
 
 #include <unistd.h>
 

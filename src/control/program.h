@@ -24,9 +24,9 @@
 #include "control/webhook/webhook.h"
 #include "control/writer.h"
 #include "event/signals.h"
-#include "kube/derive.h"
-#include "kube/directory_watch.h"
-#include "net/grpc_listener.h"
+#include "kube/directory/derive.h"
+#include "kube/directory/directory_watch.h"
+#include "net/grpc/grpc_listener.h"
 
 enum { EXIT_USAGE = 64, EXIT_START = 71, LISTENERS = 3, SERVICES = 2 };
 

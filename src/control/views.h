@@ -21,7 +21,7 @@
 #include "base/map.h"
 #include "event/loop.h"
 #include "mesh/metrics.h"
-#include "net/grpc.h"
+#include "net/grpc/grpc.h"
 
 struct views {
     struct loop *loop;

@@ -21,7 +21,7 @@
 #pragma once
 
 #include "control/controller.h"
-#include "kube/api_client.h"
+#include "kube/api/api_client.h"
 
 struct writer;
 

@@ -7,7 +7,7 @@
 
 #include "base/duration.h"
 #include "base/limits.h"
-#include "kube/api_world.h"
+#include "kube/api/api_world.h"
 #include "kube/lease.h"
 
 static struct api_world world;

@@ -19,7 +19,7 @@
 
 #include "base/buffer.h"
 #include "base/errmsg.h"
-#include "codec/yaml.h"
+#include "codec/yaml/yaml.h"
 
 /* These bytes of the document are replaced by those of `inserted`. */
 struct splice_edit {

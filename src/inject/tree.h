@@ -8,7 +8,7 @@
 #include <stdbool.h>
 
 #include "base/slice.h"
-#include "codec/yaml.h"
+#include "codec/yaml/yaml.h"
 
 /* A JSON Patch of additions, as inject/patch.h makes them. Also NULL when a path leads nowhere. */
 json_t *tree_patch(json_t *object, const json_t *patch);

@@ -15,7 +15,7 @@
  */
 #pragma once
 
-#include "kube/api_client.h"
+#include "kube/api/api_client.h"
 
 struct event_sink;
 

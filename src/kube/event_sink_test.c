@@ -4,8 +4,8 @@
 
 #include "base/duration.h"
 #include "base/limits.h"
-#include "codec/yaml.h"
-#include "kube/api_world.h"
+#include "codec/yaml/yaml.h"
+#include "kube/api/api_world.h"
 #include "kube/timestamp.h"
 
 static struct api_world world;

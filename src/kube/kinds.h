@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "kube/fields.h"
+#include "kube/decode/fields.h"
 
 struct kind_info {
     const char *name, *group;

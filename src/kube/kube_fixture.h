@@ -2,8 +2,8 @@
 #pragma once
 
 #include "base/buffer.h"
-#include "kube/derive.h"
-#include "kube/directory.h"
+#include "kube/directory/derive.h"
+#include "kube/directory/directory.h"
 
 struct fixture {
     struct store *store;

@@ -6,7 +6,7 @@
 
 #include "base/limits.h"
 #include "base/mutation.h"
-#include "codec/yaml.h"
+#include "codec/yaml/yaml.h"
 #include "kube/timestamp.h"
 
 static const int64_t LOOK_NS = 2 * NS_PER_S; /* of those that wait, and after failures */

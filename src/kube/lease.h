@@ -17,7 +17,7 @@
 #include <stdbool.h>
 
 #include "base/duration.h"
-#include "kube/api_client.h"
+#include "kube/api/api_client.h"
 
 struct lease;
 

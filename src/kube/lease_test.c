@@ -5,8 +5,8 @@
 
 #include "base/duration.h"
 #include "base/rng.h"
-#include "codec/yaml.h"
-#include "kube/api_world.h"
+#include "codec/yaml/yaml.h"
+#include "kube/api/api_world.h"
 
 enum { REPLICAS = 2 };
 #define LEASES "/apis/coordination.k8s.io/v1/namespaces/linkerd/leases"

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 
 #include "base/failing_memory.h"
-#include "kube/derive.h"
-#include "kube/directory.h"
+#include "kube/directory/derive.h"
+#include "kube/directory/directory.h"
 
 #define NEXT "\n---\n"
 #define SERVICE(address)                                                                                               \

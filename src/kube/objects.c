@@ -5,7 +5,7 @@
 
 #include "base/limits.h"
 #include "kube/kinds.h"
-#include "kube/parts.h"
+#include "kube/decode/parts.h"
 
 #define LINKERD_POLICY "policy.linkerd.io"
 #define GATEWAY_API "gateway.networking.k8s.io"

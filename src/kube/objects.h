@@ -6,7 +6,7 @@
  * Each object has one arena, holds everything it points at, is reference
  * counted (any thread) and never changes once it is in a store, but for
  * `origin.line`, which follows edits of its file, and `round`, which belong to the
- * store's thread. Parts of it may be shared with other objects (kube/parts.h). Pointers inside an object live as long as a reference to it is held.
+ * store's thread. Parts of it may be shared with other objects (kube/decode/parts.h). Pointers inside an object live as long as a reference to it is held.
  *
  * Types are named kube_* because the mesh has notions of its own with the same
  * names (a service, a server, a route). Every kind starts with `struct
@@ -97,7 +97,7 @@ struct kube_object {
     struct slice version;    /* "v1beta3" */
     struct slice namespace_; /* empty where the kind has none */
     struct slice name;
-    struct slice uid, resource_version; /* may be empty, and are of what was read only to be read (kube/decode.h) */
+    struct slice uid, resource_version; /* may be empty, and are of what was read only to be read (kube/decode/decode.h) */
     struct kube_map labels, annotations;
     int64_t created_ns; /* creationTimestamp since 1970, or KUBE_NO_TIME */
     int64_t deleted_ns; /* deletionTimestamp, or KUBE_NO_TIME */
@@ -105,7 +105,7 @@ struct kube_object {
     size_t owner_count;
     struct kube_origin origin;
     uint32_t round;     /* store_mark() */
-    bool derived;       /* made by us from other objects (kube/derive.h), not written by anybody */
+    bool derived;       /* made by us from other objects (kube/directory/derive.h), not written by anybody */
     uint64_t digest[2]; /* of all that was written; equal digests: nothing changed */
     struct kube_part **parts; /* shared with others: in the arena, a reference to each */
     size_t part_count;
@@ -241,7 +241,7 @@ struct kube_endpoints_subset {
     struct kube_endpoint_port *ports;
     size_t port_count;
 };
-/* Components need not look at these: kube/derive.h mirrors them as EndpointSlices where none are given. */
+/* Components need not look at these: kube/directory/derive.h mirrors them as EndpointSlices where none are given. */
 struct kube_endpoints {
     struct kube_object meta;
     struct kube_endpoints_subset *subsets;

@@ -9,7 +9,7 @@
 #pragma once
 
 #include "base/buffer.h"
-#include "codec/yaml.h"
+#include "codec/yaml/yaml.h"
 #include "kube/objects.h"
 
 #define STATUS_CONTROLLER "linkerd.io/policy-controller"

@@ -516,7 +516,7 @@ static int copy_objects(const struct store *store, uint32_t kinds, struct kube_o
 
 int store_subscribe(struct store *store, struct subscriber *subscriber)
 {
-    struct kube_object **copy; /* because a callback may put (kube/derive.h) */
+    struct kube_object **copy; /* because a callback may put (kube/directory/derive.h) */
     size_t count;
 
     assert(!store->telling);

@@ -1,8 +1,8 @@
 /*
  * The cache of all resources: typed objects by kind, namespace and name, with
  * the indexes that components look things up by, and an event for each change.
- * A source (kube/directory.h, kube/api_source.h) puts and removes;
- * components subscribe and look up; kube/derive.h adds what a directory lacks.
+ * A source (kube/directory/directory.h, kube/api/api_source.h) puts and removes;
+ * components subscribe and look up; kube/directory/derive.h adds what a directory lacks.
  *
  *     store_new() -> subscribers join with store_subscribe() -> the source puts -> store_set_synced()
  *
@@ -11,7 +11,7 @@
  * objects.
  *
  * Events come in the order of the changes, one at a time: a change made inside
- * a callback (only kube/derive.h does that) is in the store at once, but its
+ * a callback (only kube/directory/derive.h does that) is in the store at once, but its
  * event waits until all subscribers were told of the current one. So inside a
  * callback the store may already be ahead of the event; act on what you look
  * up, and use the event to know what to look at. A put of an object that

@@ -207,7 +207,7 @@ static void subscribers_hear_of_their_kinds(void **state)
     fixture_release(&f);
 }
 
-/* A subscriber that answers each ServiceAccount with a Namespace of the same name, as kube/derive.h might. */
+/* A subscriber that answers each ServiceAccount with a Namespace of the same name, as kube/directory/derive.h might. */
 struct answerer {
     struct subscriber subscriber;
     struct store *store;

@@ -7,7 +7,7 @@
 
 #include "base/buffer.h"
 #include "base/limits.h"
-#include "codec/http1.h"
+#include "codec/http1/http1.h"
 
 enum {
     SOCKS_VERSION = 5,

@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "net/http1_conn.h"
-#include "net/http2_conn.h"
+#include "net/http/http1_conn.h"
+#include "net/http/http2_conn.h"
 #include "proxy/inbound/inbound.h"
 #include "proxy/logline.h"
 #include "proxy/outbound/outbound.h"

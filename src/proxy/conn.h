@@ -9,7 +9,7 @@
 #include "base/arena.h"
 #include "mesh/reason.h"
 #include "net/io.h"
-#include "net/tls.h"
+#include "net/tls/tls.h"
 #include "proxy/dial.h"
 #include "proxy/forward.h"
 #include "proxy/step.h"

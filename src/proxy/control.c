@@ -7,7 +7,7 @@
 
 #include "base/mutation.h"
 #include "event/signals.h"
-#include "net/tls.h"
+#include "net/tls/tls.h"
 #include "proxy/admin/admin.h"
 #include "proxy/listeners.h"
 #include "proxy/shutdown.h"

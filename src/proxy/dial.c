@@ -4,7 +4,7 @@
 
 #include "base/mutation.h"
 #include "codec/transport_header.h"
-#include "net/tls.h"
+#include "net/tls/tls.h"
 
 static const struct slice transport_alpn[] = {{"transport.l5d.io/v1", 19}};
 

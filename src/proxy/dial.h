@@ -15,7 +15,7 @@
 #include "mesh/endpoint.h"
 #include "mesh/reason.h"
 #include "net/io.h"
-#include "net/tls.h"
+#include "net/tls/tls.h"
 
 struct tls_context;
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "net/tls_fixture.h"
+#include "net/tls/tls_fixture.h"
 #include "proxy/dial.h"
 
 struct dials {

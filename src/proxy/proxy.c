@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "event/log.h"
-#include "net/tls.h"
+#include "net/tls/tls.h"
 #include "proxy/series.h"
 #include "proxy/watch/control_metrics.h"
 #include "proxy/watch/streams.h"

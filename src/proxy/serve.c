@@ -3,9 +3,9 @@
 #include <assert.h>
 #include <errno.h>
 
-#include "codec/h2.h"
-#include "net/http1_conn.h"
-#include "net/http2_conn.h"
+#include "codec/h2/h2.h"
+#include "net/http/http1_conn.h"
+#include "net/http/http2_conn.h"
 #include "proxy/logline.h"
 #include "proxy/request/request.h"
 

@@ -4,7 +4,7 @@
 
 #include "base/mutation.h"
 #include "codec/detect.h"
-#include "codec/h2_frame.h"
+#include "codec/h2/h2_frame.h"
 #include "mesh/authz.h"
 #include "proxy/detect.h"
 #include "proxy/inbound/inbound.h"

@@ -5,7 +5,7 @@
 
 #include "base/limits.h"
 #include "mesh/regex.h"
-#include "net/tls.h"
+#include "net/tls/tls.h"
 #include "proxy/conn.h"
 #include "proxy/logline.h"
 #include "proxy/outbound/outbound.h"

@@ -4,7 +4,7 @@
 #include <math.h>
 
 #include "base/limits.h"
-#include "codec/yaml.h"
+#include "codec/yaml/yaml.h"
 
 static json_t *convert(const struct yaml_node *node, bool reals);
 

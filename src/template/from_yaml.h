@@ -1,6 +1,6 @@
 /*
  * YAML as the data of templates: what Helm makes of a values file, and what is made of the text that a template renders to.
- * Bounded as codec/yaml.h is, and by LIMIT_OBJECT_ARENA. Pure.
+ * Bounded as codec/yaml/yaml.h is, and by LIMIT_OBJECT_ARENA. Pure.
  */
 #pragma once
 
@@ -9,7 +9,7 @@
 
 #include "base/errmsg.h"
 #include "base/slice.h"
-#include "codec/yaml.h"
+#include "codec/yaml/yaml.h"
 
 /*
  * The first document of the text, null when there is none. `numbers_as_reals`: integers too become reals, the float64 that Helm makes of

@@ -1,5 +1,5 @@
 /*
- * A small HTTP/2 client on a plain socket, for trying the engine of codec/h2.h alone against foreign servers:
+ * A small HTTP/2 client on a plain socket, for trying the engine of codec/h2/h2.h alone against foreign servers:
  *
  *     h2-test-client PORT PATH COUNT STREAMS [BODY_BYTES]
  *
@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "codec/h2.h"
+#include "codec/h2/h2.h"
 
 struct exchange {
     struct run *run;

@@ -1,5 +1,5 @@
 /*
- * A small HTTP/2 server on plain sockets, for trying the engine of codec/h2.h
+ * A small HTTP/2 server on plain sockets, for trying the engine of codec/h2/h2.h
  * alone against foreign clients (h2spec, curl, nghttp, h2load):
  *
  *     h2-test-server PORT        cleartext with prior knowledge, on 127.0.0.1
@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "codec/h2.h"
+#include "codec/h2/h2.h"
 
 enum { CONNS_MAX = 256 };
 

@@ -19,8 +19,8 @@
 #include "base/duration.h"
 #include "base/limits.h"
 #include "event/signals.h"
-#include "net/http1_conn.h"
-#include "net/http2_conn.h"
+#include "net/http/http1_conn.h"
+#include "net/http/http2_conn.h"
 
 enum { PREFACE = 24, MAX_PAGES = 65536 };
 

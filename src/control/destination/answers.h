@@ -6,7 +6,7 @@
 #pragma once
 
 #include "base/list.h"
-#include "net/grpc.h"
+#include "net/grpc/grpc.h"
 
 struct answers {
     struct list kept; /* struct answer, that which was wanted last in front */

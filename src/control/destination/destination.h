@@ -14,7 +14,7 @@
 #pragma once
 
 #include "control/controller.h"
-#include "net/grpc.h"
+#include "net/grpc/grpc.h"
 
 struct destination;
 

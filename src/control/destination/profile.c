@@ -4,7 +4,7 @@
 
 #include "control/destination/describe.h"
 #include "control/ports.h"
-#include "net/grpc.h"
+#include "net/grpc/grpc.h"
 
 static const struct retry_budget_config DEFAULT_BUDGET = {0.2, 10, INT64_C(10000000000)};
 

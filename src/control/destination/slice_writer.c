@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/limits.h"
-#include "codec/yaml.h"
+#include "codec/yaml/yaml.h"
 #include "kube/workload_slices.h"
 
 enum { ARENA_MAX = 256 * 1024 * 1024, BODY_MAX = LIMIT_API_ANSWER };

@@ -7,8 +7,8 @@
 
 #include "base/duration.h"
 #include "base/limits.h"
-#include "codec/yaml.h"
-#include "kube/fields.h"
+#include "codec/yaml/yaml.h"
+#include "kube/decode/fields.h"
 
 void facts_add(struct facts *facts, const char *name, struct slice value)
 {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/duration.h"
-#include "codec/yaml.h"
+#include "codec/yaml/yaml.h"
 
 #define DEPLOYMENT "linkerd-identity"
 

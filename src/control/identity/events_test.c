@@ -1,4 +1,4 @@
-#include "kube/api_world.h"
+#include "kube/api/api_world.h"
 
 #include <stdio.h>
 

@@ -11,8 +11,8 @@
 #include "base/limits.h"
 #include "base/mutation.h"
 #include "control/identity/issuer_files.h"
-#include "net/grpc.h"
-#include "net/x509_csr.h"
+#include "net/grpc/grpc.h"
+#include "net/x509/x509_csr.h"
 
 /* Of the largest request that can be granted: tags and lengths. */
 enum { FRAMING = 64 };

@@ -26,8 +26,8 @@
 
 #include "base/errmsg.h"
 #include "base/slice.h"
-#include "net/token.h"
-#include "net/x509_issuer.h"
+#include "net/token/token.h"
+#include "net/x509/x509_issuer.h"
 
 struct identity;
 

@@ -15,9 +15,9 @@
 #include "base/arena.h"
 #include "base/duration.h"
 #include "control/identity/identity.h"
-#include "net/grpc.h"
-#include "net/x509_csr.h"
-#include "net/x509_fixture.h"
+#include "net/grpc/grpc.h"
+#include "net/x509/x509_csr.h"
+#include "net/x509/x509_fixture.h"
 
 #define NAME "web.shop.serviceaccount.identity.linkerd.cluster.local"
 

@@ -11,7 +11,7 @@
 #pragma once
 
 #include "base/errmsg.h"
-#include "net/x509.h"
+#include "net/x509/x509.h"
 
 struct issuer_files {
     struct x509_key *key;

@@ -9,9 +9,9 @@
 #pragma once
 
 #include "control/controller.h"
-#include "kube/api_client.h"
-#include "net/grpc.h"
-#include "net/token.h"
+#include "kube/api/api_client.h"
+#include "net/grpc/grpc.h"
+#include "net/token/token.h"
 
 struct identity_settings {
     const char *issuer;        /* directory */

@@ -1,11 +1,11 @@
 /*
- * A token validator (net/token.h) with the public keys of a file, which may
+ * A token validator (net/token/token.h) with the public keys of a file, which may
  * change while it runs: a file that cannot be used leaves the last good keys in
  * force.
  */
 #pragma once
 
-#include "net/token.h"
+#include "net/token/token.h"
 
 struct token_file;
 

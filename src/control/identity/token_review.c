@@ -6,7 +6,7 @@
 #include "base/duration.h"
 #include "base/limits.h"
 #include "base/list.h"
-#include "codec/yaml.h"
+#include "codec/yaml/yaml.h"
 
 static const int64_t TIMEOUT_NS = 10 * NS_PER_S;
 

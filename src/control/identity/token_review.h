@@ -8,8 +8,8 @@
  */
 #pragma once
 
-#include "kube/api_client.h"
-#include "net/token.h"
+#include "kube/api/api_client.h"
+#include "net/token/token.h"
 
 /* The client outlives the validator. 0 or -ENOMEM. */
 int token_review_new(struct api_client *client, struct token_validator **ret_validator);

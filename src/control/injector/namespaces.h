@@ -7,7 +7,7 @@
 #include <jansson.h>
 
 #include "control/controller.h"
-#include "kube/api_client.h"
+#include "kube/api/api_client.h"
 
 struct namespaces;
 struct namespace_read;

@@ -11,7 +11,7 @@
 #include "control/injector/review.h"
 #include "inject/inject_fixture.h"
 #include "inject/json_patch.h"
-#include "kube/base64.h"
+#include "kube/access/base64.h"
 
 static struct fixture fixture;
 static json_t *objects;

@@ -12,7 +12,7 @@
 #include "control/watched_files.h"
 #include "control/writer_meter.h"
 #include "kube/file.h"
-#include "net/x509.h"
+#include "net/x509/x509.h"
 #include "template/from_yaml.h"
 
 struct injector_service {

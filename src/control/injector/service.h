@@ -8,7 +8,7 @@
 
 #include "control/controller.h"
 #include "control/webhook/webhook.h"
-#include "kube/api_client.h"
+#include "kube/api/api_client.h"
 
 struct injector_service;
 

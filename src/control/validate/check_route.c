@@ -3,7 +3,7 @@
 
 #include "base/duration.h"
 #include "codec/authority.h"
-#include "codec/http1_syntax.h"
+#include "codec/http1/http1_syntax.h"
 
 /* ---- parents ---- */
 

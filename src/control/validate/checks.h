@@ -5,7 +5,7 @@
 #pragma once
 
 #include "control/validate/validate.h"
-#include "kube/fields.h"
+#include "kube/decode/fields.h"
 
 struct checking {
     const struct validate_context *context;

@@ -7,8 +7,8 @@
 #include "base/limits.h"
 #include "base/list.h"
 #include "control/validate/checks.h"
-#include "kube/api_stream.h"
-#include "kube/decode.h"
+#include "kube/api/api_stream.h"
+#include "kube/decode/decode.h"
 #include "template/copy.h"
 
 /* Versions do not matter to these: every one that the decoder knows has the same fields. */

@@ -4,7 +4,7 @@
  *     validate(&review, &context, &opinion)     what the webhooks ask
  *     validate_opinion_release(&opinion)
  *
- * Three things decide, in this order: the decoder that the sources use (kube/decode.h), so that what a source could not read is refused here
+ * Three things decide, in this order: the decoder that the sources use (kube/decode/decode.h), so that what a source could not read is refused here
  * and nothing else of that sort; what Linkerd's validators refuse; what can never do what it says (a pattern that does not compile, a
  * ServiceProfile that no Service can have). What is legal and has no effect is a warning. All that is wrong is told at once, with field and
  * reason. docs/validation.md has the list.

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #include "base/limits.h"
-#include "kube/directory.h"
+#include "kube/directory/directory.h"
 #include "kube/file.h"
 #include "template/from_yaml.h"
 

@@ -6,7 +6,7 @@
 #include "base/limits.h"
 #include "control/watched_files.h"
 #include "kube/file.h"
-#include "net/x509.h"
+#include "net/x509/x509.h"
 
 static const struct metric_family expires[] = {
     {"webhook_certificate_expiration_timestamp_seconds", "When the serving certificate of the webhooks ends.", METRIC_GAUGE, METRIC_SECONDS, NULL},

@@ -7,7 +7,7 @@
 
 #include "base/errmsg.h"
 #include "control/controller.h"
-#include "net/tls_web.h"
+#include "net/tls/tls_web.h"
 
 struct webhook_certificate;
 

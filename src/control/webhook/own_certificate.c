@@ -8,7 +8,7 @@
 #include "base/limits.h"
 #include "control/webhook/secret.h"
 #include "inject/workload.h"
-#include "kube/base64.h"
+#include "kube/access/base64.h"
 
 static const int64_t LOOK_NS = 10 * NS_PER_S, AGAIN_NS = 1 * NS_PER_S, SETTLE_NS = 5 * NS_PER_S, TIMEOUT_NS = 10 * NS_PER_S;
 enum { PATH_MAX_LEN = 512 };

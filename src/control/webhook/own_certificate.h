@@ -19,7 +19,7 @@
 #pragma once
 
 #include "control/webhook/certificate.h"
-#include "kube/api_client.h"
+#include "kube/api/api_client.h"
 
 struct own_certificate;
 

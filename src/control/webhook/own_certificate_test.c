@@ -1,5 +1,5 @@
 /* A component that makes its certificate, against an API server that is slow, deaf, quicker for others, or forgetful. Time is the test's. */
-#include "kube/api_world.h"
+#include "kube/api/api_world.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 #include "base/duration.h"
 #include "control/webhook/own_certificate.h"
 #include "control/webhook/secret.h"
-#include "kube/base64.h"
+#include "kube/access/base64.h"
 
 #define CONFIGURATION "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/configuration"
 #define APPLY "PATCH " CONFIGURATION "?fieldManager=linkerd-proxy-injector&force=true"

@@ -4,8 +4,8 @@
 
 #include "base/duration.h"
 #include "base/limits.h"
-#include "net/x509.h"
-#include "net/x509_issuer.h"
+#include "net/x509/x509.h"
+#include "net/x509/x509_issuer.h"
 
 static const struct x509_validity VALIDITY = {.lifetime_ns = 365 * 24 * 3600 * NS_PER_S, .skew_ns = 300 * NS_PER_S};
 

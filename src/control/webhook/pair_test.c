@@ -9,7 +9,7 @@
 
 #include "base/duration.h"
 #include "control/webhook/secret.h"
-#include "net/x509.h"
+#include "net/x509/x509.h"
 
 #define NAME SLICE_LIT("linkerd-proxy-injector.linkerd.svc")
 #define DAY (24 * 3600 * NS_PER_S)

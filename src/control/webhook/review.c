@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/limits.h"
-#include "kube/base64.h"
+#include "kube/access/base64.h"
 
 static const char *const versions[] = {"admission.k8s.io/v1", "admission.k8s.io/v1beta1"};
 

@@ -5,7 +5,7 @@
 
 #include "base/limits.h"
 #include "inject/workload.h"
-#include "kube/base64.h"
+#include "kube/access/base64.h"
 
 static int read_text(const json_t *data, const char *name, struct buffer *ret_text)
 {

@@ -5,7 +5,7 @@
 
 #include "base/duration.h"
 #include "base/limits.h"
-#include "net/http_listener.h"
+#include "net/http/http_listener.h"
 
 struct webhook {
     struct controller *controller;

@@ -1,5 +1,5 @@
 /*
- * A port on which an API server asks webhooks: HTTPS (net/http_listener.h), POST of an AdmissionReview to a path, answered at once or
+ * A port on which an API server asks webhooks: HTTPS (net/http/http_listener.h), POST of an AdmissionReview to a path, answered at once or
  * later. What is no review is refused here (400, 404, 405, 413, 415); an answer that cannot be made is 500, upon which the API server does
  * what its configuration says (failurePolicy).
  *

@@ -5,8 +5,8 @@
 
 #include "base/duration.h"
 #include "event/log.h"
-#include "net/http_admin.h"
-#include "net/tls.h"
+#include "net/http/http_admin.h"
+#include "net/tls/tls.h"
 #include "proxy/admin/balancers.h"
 #include "proxy/admin/connections.h"
 #include "proxy/admin/process.h"

@@ -4,7 +4,7 @@
 
 #include "base/duration.h"
 #include "proxy/conn.h"
-#include "net/http_stream.h"
+#include "net/http/http_stream.h"
 #include "proxy/request/request.h"
 #include "proxy/worker.h"
 

@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "net/x509.h"
-#include "net/x509_csr.h"
+#include "net/x509/x509.h"
+#include "net/x509/x509_csr.h"
 #include "proxy/control.h"
 #include "proxy/watch/identity_files.h"
 

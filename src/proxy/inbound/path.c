@@ -4,8 +4,8 @@
 
 #include "codec/client_hello.h"
 #include "codec/transport_header.h"
-#include "net/http1_conn.h"
-#include "net/http2_conn.h"
+#include "net/http/http1_conn.h"
+#include "net/http/http2_conn.h"
 #include "proxy/detect.h"
 #include "proxy/inbound/inbound.h"
 #include "proxy/opaque.h"

@@ -17,7 +17,7 @@
 #include "base/map.h"
 #include "mesh/endpoint.h"
 #include "mesh/reason.h"
-#include "net/http_stream.h"
+#include "net/http/http_stream.h"
 #include "proxy/dial.h"
 #include "proxy/worker.h"
 

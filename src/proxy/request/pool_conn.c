@@ -1,8 +1,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "net/http1_conn.h"
-#include "net/http2_conn.h"
+#include "net/http/http1_conn.h"
+#include "net/http/http2_conn.h"
 #include "proxy/outbound/outbound.h"
 #include "proxy/request/pool_internal.h"
 #include "proxy/series.h"

@@ -1,7 +1,7 @@
 #include <errno.h>
 
-#include "net/http1_conn.h"
-#include "net/http2_conn.h"
+#include "net/http/http1_conn.h"
+#include "net/http/http2_conn.h"
 #include "proxy/request/pool_internal.h"
 
 enum { CONNECTING_MAX = 64 }; /* dials at once of one pool; more requests wait for these */

@@ -6,7 +6,7 @@
 
 #include "base/limits.h"
 #include "mesh/balancer.h"
-#include "net/http2_conn.h"
+#include "net/http/http2_conn.h"
 #include "proxy/inbound/inbound.h"
 #include "proxy/logline.h"
 #include "proxy/outbound/outbound.h"

@@ -1,5 +1,5 @@
 /*
- * One HTTP request on its way through the proxy: two streams (net/http_stream.h),
+ * One HTTP request on its way through the proxy: two streams (net/http/http_stream.h),
  * the one that it came in on and the one that it goes out on, and between them a
  * path of steps (inbound/request_path.c, outbound/request_path.c) that ends in
  * `forward`. No body is ever held here: bytes that one stream does not take stay
@@ -15,7 +15,7 @@
 #include "mesh/outbound_policy.h"
 #include "mesh/reason.h"
 #include "mesh/route.h"
-#include "net/http_stream.h"
+#include "net/http/http_stream.h"
 #include "proxy/conn.h"
 #include "proxy/request/pool.h"
 #include "proxy/step.h"

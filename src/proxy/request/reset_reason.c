@@ -1,6 +1,6 @@
 #include "proxy/request/reset_reason.h"
 
-#include "codec/h2.h"
+#include "codec/h2/h2.h"
 
 enum reason reason_of_client_reset(struct http_reset reset)
 {

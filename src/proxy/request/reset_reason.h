@@ -2,7 +2,7 @@
 #pragma once
 
 #include "mesh/reason.h"
-#include "net/http_stream.h"
+#include "net/http/http_stream.h"
 
 /* The stream on which the client asked. */
 enum reason reason_of_client_reset(struct http_reset reset);

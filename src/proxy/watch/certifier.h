@@ -20,7 +20,7 @@
 #pragma once
 
 #include "base/errmsg.h"
-#include "net/x509.h"
+#include "net/x509/x509.h"
 #include "proxy/proxy.h"
 #include "proxy/watch/control_client.h"
 #include "proxy/watch/trust_bundle.h"

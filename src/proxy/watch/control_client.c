@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "base/duration.h"
-#include "net/http2_conn.h"
+#include "net/http/http2_conn.h"
 #include "event/log.h"
 #include "proxy/watch/control_metrics.h"
 

@@ -14,9 +14,9 @@
 #include "base/buffer.h"
 #include "mesh/backoff.h"
 #include "mesh/endpoint.h"
-#include "net/grpc.h"
+#include "net/grpc/grpc.h"
 #include "net/resolver.h"
-#include "net/tls.h"
+#include "net/tls/tls.h"
 #include "proxy/config.h"
 #include "proxy/dial.h"
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "mesh/classify.h"
-#include "net/grpc.h"
+#include "net/grpc/grpc.h"
 
 enum family {
     REQUESTS,

@@ -8,7 +8,7 @@
 
 #include "base/limits.h"
 #include "base/map.h"
-#include "net/x509_csr.h"
+#include "net/x509/x509_csr.h"
 #include "proxy/config.h"
 
 enum { PATH_ROOM = 4096 };

@@ -8,7 +8,7 @@
 
 #include "base/buffer.h"
 #include "base/errmsg.h"
-#include "net/x509.h"
+#include "net/x509/x509.h"
 
 struct config;
 

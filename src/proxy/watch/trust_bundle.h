@@ -11,7 +11,7 @@
  */
 #pragma once
 
-#include "net/x509.h"
+#include "net/x509/x509.h"
 #include "proxy/watch/control_client.h"
 
 struct trust_bundle {
