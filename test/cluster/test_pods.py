@@ -3,9 +3,12 @@
 import json
 import os
 import re
+import threading
 import time
 
 import pytest
+import websockets.sync.client
+import websockets.sync.server
 
 from cluster.cluster import missing_programs
 
@@ -50,7 +53,18 @@ data:
     http {
       access_log off;
       client_body_temp_path /tmp; proxy_temp_path /tmp; fastcgi_temp_path /tmp; uwsgi_temp_path /tmp; scgi_temp_path /tmp;
-      server { listen 8080; location / { return 200 "asked by $http_l5d_client_id."; } }
+      server {
+        listen 8080;
+        location / { return 200 "asked by $http_l5d_client_id."; }
+        # /by/ADDRESS:PORT/PATH asks that address for the path, and tells it who asked here.
+        location ~ ^/by/([^/]+)(/.*)$ {
+          proxy_pass http://$1$2;
+          proxy_http_version 1.1;
+          proxy_set_header Upgrade $http_upgrade;
+          proxy_set_header Connection upgrade;
+          proxy_set_header Asked-By "$http_asked_by $http_l5d_client_id";
+        }
+      }
     }
 ---
 apiVersion: v1
@@ -58,20 +72,55 @@ kind: Service
 metadata: {name: opaque-service, namespace: pods, annotations: {config.linkerd.io/opaque-ports: "8080"}}
 spec: {selector: {app: client}, ports: [{name: http, port: 8080}]}
 ---
+apiVersion: v1
+kind: Service
+metadata: {name: on-this-node, namespace: pods}
+spec: {selector: {app: mesh-only}, internalTrafficPolicy: Local, ports: [{name: http, port: 8080}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: in-this-zone, namespace: pods}
+spec: {selector: {app: mesh-only}, trafficDistribution: PreferClose, ports: [{name: http, port: 8080}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: on-the-host, namespace: pods}
+spec:
+  selector: {matchLabels: {app: on-the-host}}
+  template:
+    metadata: {labels: {app: on-the-host}}
+    spec:
+      hostNetwork: true
+      dnsPolicy: ClusterFirstWithHostNet
+      terminationGracePeriodSeconds: 1
+      containers:
+      - {name: web, image: "localhost/clinkerd/demo-shop:1", imagePullPolicy: Never, command: [nginx, -c, /etc/web/nginx.conf],
+         ports: [{name: http, containerPort: 8080}], volumeMounts: [{name: web, mountPath: /etc/web}]}
+      volumes: [{name: web, configMap: {name: web}}]
+"""
+ASK = "curl -sS --fail --retry 30 --retry-connrefused --retry-delay 1 http://web.shop.svc.cluster.local/"
+# By name: the annotations, what the application does, and the init containers of the pod.
+CRON_JOBS = {
+    "native": ({}, ASK, ["linkerd-init", "linkerd-proxy"]),
+    "without-native": ({CONFIG + "proxy-enable-native-sidecar": "false", CONFIG + "proxy-admin-shutdown": "enabled"},
+                       f"{ASK}; s=$?; curl -sS -X POST http://127.0.0.1:4191/shutdown; exit $s", ["linkerd-init"]),
+}
+CRON_JOB = """
 apiVersion: batch/v1
 kind: CronJob
-metadata: {name: every-minute, namespace: pods}
+metadata: {{name: {name}, namespace: pods}}
 spec:
   schedule: "* * * * *"
+  concurrencyPolicy: Forbid
   successfulJobsHistoryLimit: 1
   jobTemplate:
     spec:
       template:
+        metadata: {{annotations: {annotations}}}
         spec:
           restartPolicy: Never
           containers:
-          - {name: main, image: "localhost/clinkerd/demo-shop:1", imagePullPolicy: Never,
-             command: [curl, -sS, --fail, --retry, "30", --retry-connrefused, "http://web.shop.svc.cluster.local/"]}
+          - {{name: main, image: "localhost/clinkerd/demo-shop:1", imagePullPolicy: Never, command: [sh, -c, {command}]}}
 """
 POD = """
 apiVersion: v1
@@ -96,9 +145,12 @@ spec: {{selector: {{app: {name}}}, ports: [{{name: http, port: 8080}}]}}
 def pods(mesh):
     mesh.apply(NAMESPACE)
     mesh.cluster.until(lambda: mesh.kubectl("get", "serviceaccount", "default", "-n", "pods", check=False), "the service account")
+    mesh.apply("---".join(CRON_JOB.format(name=name, annotations=json.dumps(annotations), command=json.dumps(command))
+                          for name, (annotations, command, _) in CRON_JOBS.items()))
     mesh.apply("---".join(POD.format(name=name, namespace="pods", annotations=json.dumps(annotations)) + "---" + SERVICE.format(name=name)
-                          for name, annotations in PODS.items()))
+                          for name, annotations in PODS.items()) + "---" + SERVICE.format(name="on-the-host"))
     mesh.kubectl("wait", "-n", "pods", "--for=condition=Ready", "pod", "-l", f"app in ({','.join(PODS)})", "--timeout=120s", timeout=130)
+    mesh.kubectl("rollout", "status", "-n", "pods", "deploy/on-the-host", "--timeout=60s", timeout=70)
     yield mesh
     mesh.kubectl("delete", "namespace", "pods", "--wait=false")
 
@@ -159,6 +211,74 @@ def test_default_policies(pods, name, inside, outside):
 def test_pods_that_want_no_proxy(pods):
     assert "initContainers" not in pod(pods, "disabled")["spec"] and len(pod(pods, "disabled")["spec"]["containers"]) == 1
     assert answer(pods, "disabled.pods.svc.cluster.local") == "asked by ."
+
+
+def told(mesh, namespace, name, words):
+    """The events that describing the owner of the pods shows have all the words."""
+    def found():
+        events = json.loads(mesh.kubectl("get", "events", "-n", namespace, "-o", "json"))["items"]
+        return [event for event in events if event["involvedObject"]["name"].startswith(name) and all(word in event["message"] for word in words)]
+    mesh.cluster.until(found, f"an event with {words}", timeout=30)
+
+
+def test_a_pod_in_the_network_of_its_node(pods):
+    """No proxy, and an event says why. Its connections are plaintext in both directions, also where it is asked by a pod of the mesh."""
+    (found,), node = pods.pods("pods", app="on-the-host"), pods.cluster.nodes[0].host.ip4
+    assert found["status"]["podIP"] == node
+    assert "initContainers" not in found["spec"] and [one["name"] for one in found["spec"]["containers"]] == ["web"]
+    told(pods, "pods", "on-the-host", ["injection skipped: hostNetwork is enabled"])
+    assert answer(pods, "anyone.pods.svc.cluster.local", by="deploy/on-the-host") == "asked by ."
+    assert ask(pods, "mesh-only.pods.svc.cluster.local", by="deploy/on-the-host", path="/x")[0] == "403"
+    assert answer(pods, "on-the-host.pods.svc.cluster.local") == "asked by ."
+    opened = [line for line in pods.metrics(pod(pods, "client")).splitlines()
+              if line.startswith('tcp_open_total{direction="outbound",peer="dst"') and f'"{node}:8080"' in line]
+    assert opened and all('tls="no_identity"' in line for line in opened), opened
+
+
+def endpoints(mesh, service):
+    slices = json.loads(mesh.kubectl("get", "endpointslices", "-n", "pods", "-l", f"kubernetes.io/service-name={service}", "-o", "json"))
+    return [endpoint for one in slices["items"] for endpoint in one["endpoints"]]
+
+
+@pytest.mark.parametrize("service, field, value", [("on-this-node", "internalTrafficPolicy", "Local"),
+                                                   ("in-this-zone", "trafficDistribution", "PreferClose")],
+                         ids=["node", "zone"])
+def test_services_that_prefer_what_is_near(pods, service, field, value):
+    """Kubernetes has the field, and hints where they belong to it; the server is near, and admits only the mesh."""
+    assert json.loads(pods.kubectl("get", "service", "-n", "pods", service, "-o", "json"))["spec"][field] == value
+    if value == "PreferClose":
+        pods.cluster.until(lambda: [one.get("hints") for one in endpoints(pods, service)] == [{"forZones": [{"name": "zone-1"}]}], "the hints")
+    assert answer(pods, f"{service}.pods.svc.cluster.local") == f"asked by {IDENTITY}."
+
+
+@pytest.fixture
+def echo(pods):
+    """A WebSocket server beside the API server, outside of the mesh: says who asked the pod that asks it, then says back what it hears."""
+    def serve(socket):
+        socket.send(socket.request.headers["Asked-By"].strip())
+        for message in socket:
+            socket.send(message)
+
+    host = pods.cluster.control.host
+    with websockets.sync.server.serve(serve, sock=host.listen("0.0.0.0")) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"{host.ip4}:{server.socket.getsockname()[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_websocket_from_pod_to_pod(pods, echo):
+    """From the client's nginx to that of another pod by mutual TLS, and from there to the server."""
+    service = json.loads(pods.kubectl("get", "service", "-n", "pods", "mesh-only", "-o", "json"))["spec"]["clusterIP"]
+    client = pod(pods, "client")["status"]["podIP"]
+    with websockets.sync.client.connect(f"ws://{client}:8080/by/{service}:8080/by/{echo}/", sock=pods.cluster.control.host.connect(client, 8080),
+                                        open_timeout=20) as socket:
+        assert socket.response.status_code == 101
+        assert socket.recv(timeout=10) == IDENTITY
+        for message in ("hello", b"\0" * 100_000, "bye"):
+            socket.send(message)
+            assert socket.recv(timeout=10) == message
 
 
 def test_order_of_ordinary_sidecars(pods):
@@ -248,14 +368,6 @@ def narrow(mesh):
     mesh.kubectl("delete", "namespace", "quota", "restricted", "--wait=false")
 
 
-def told(mesh, namespace, name, words):
-    """The events that describing the owner of the pods shows have all the words."""
-    def found():
-        events = json.loads(mesh.kubectl("get", "events", "-n", namespace, "-o", "json"))["items"]
-        return [event for event in events if event["involvedObject"]["name"].startswith(name) and all(word in event["message"] for word in words)]
-    mesh.cluster.until(found, f"an event with {words}", timeout=30)
-
-
 def test_a_quota(narrow):
     narrow.apply(DEPLOYMENT.format(name="sized", namespace="quota", annotations=json.dumps(PODS["sized"])))
     narrow.kubectl("rollout", "status", "-n", "quota", "deploy/sized", "--timeout=60s", timeout=70)
@@ -277,8 +389,12 @@ def test_the_proxy_outlives_the_application(pods):
     assert time.monotonic() - started >= 3
 
 
-def test_cron_job_completes(pods):
-    """The minute has come while the other tests ran; its proxy ends with it."""
-    pods.kubectl("wait", "-n", "pods", "--for=jsonpath={.status.lastSuccessfulTime}", "cronjob/every-minute", "--timeout=90s", timeout=100)
-    (found, *_) = [one for one in pods.pods("pods") if one["metadata"].get("ownerReferences", [{}])[0].get("kind") == "Job"]
-    assert [one["name"] for one in found["spec"]["initContainers"]] == ["linkerd-init", "linkerd-proxy"]
+@pytest.mark.parametrize("name", CRON_JOBS)
+def test_cron_jobs_complete(pods, name):
+    """The minute has come while the other tests ran; the proxy ends with its application."""
+    pods.kubectl("wait", "-n", "pods", "--for=jsonpath={.status.lastSuccessfulTime}", f"cronjob/{name}", "--timeout=90s", timeout=100)
+    jobs = [job["metadata"]["name"] for job in json.loads(pods.kubectl("get", "jobs", "-n", "pods", "-o", "json"))["items"]
+            if job["metadata"]["ownerReferences"][0]["name"] == name and job["status"].get("succeeded") == 1]
+    found = [one for job in jobs for one in pods.pods("pods", **{"job-name": job}) if one["status"]["phase"] == "Succeeded"]
+    assert found and [one["name"] for one in found[0]["spec"]["initContainers"]] == CRON_JOBS[name][2]
+    assert proxy_of(found[0])
