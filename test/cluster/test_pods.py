@@ -244,11 +244,44 @@ def endpoints(mesh, service):
                                                    ("in-this-zone", "trafficDistribution", "PreferClose")],
                          ids=["node", "zone"])
 def test_services_that_prefer_what_is_near(pods, service, field, value):
-    """Kubernetes has the field, and hints where they belong to it; the server is near, and admits only the mesh."""
+    """Kubernetes has the field, and its hints where they belong to it; the server is near, and admits only the mesh."""
     assert json.loads(pods.kubectl("get", "service", "-n", "pods", service, "-o", "json"))["spec"][field] == value
     if value == "PreferClose":
         pods.cluster.until(lambda: [one.get("hints") for one in endpoints(pods, service)] == [{"forZones": [{"name": "zone-1"}]}], "the hints")
     assert answer(pods, f"{service}.pods.svc.cluster.local") == f"asked by {IDENTITY}."
+
+
+# A Service without a selector, so that its endpoints are what the test says: a pod of the mesh is near, and one that is not in it is far.
+NEAR_AND_FAR = """
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}, namespace: pods}}
+spec: {{{field}: {value}, ports: [{{name: http, port: 8080}}]}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: {name}, namespace: pods, labels: {{kubernetes.io/service-name: {name}}}}}
+addressType: IPv4
+ports: [{{name: http, port: 8080, protocol: TCP}}]
+endpoints:
+- {{addresses: [{near}], nodeName: node1, zone: zone-1, targetRef: {{kind: Pod, name: mesh-only, namespace: pods}}, {hints_near}}}
+- {{addresses: [{far}], nodeName: node2, zone: zone-2, {hints_far}}}
+"""
+HINT = "hints: {{forZones: [{{name: {}}}]}}"
+
+
+@pytest.mark.parametrize("field, value, hints", [("internalTrafficPolicy", "Local", ("", "")),
+                                                 ("trafficDistribution", "PreferClose", (HINT.format("zone-1"), HINT.format("zone-2")))],
+                         ids=["node", "zone"])
+def test_what_is_far_is_not_asked(pods, field, value, hints):
+    """Of twenty requests none. Without the field, and without hints, most go there: it answers sooner."""
+    near, (far,) = pod(pods, "mesh-only")["status"]["podIP"], pods.pods("pods", app="on-the-host")
+    name = f"near-{value.lower()}"
+    pods.apply(NEAR_AND_FAR.format(name=name, field=field, value=value, near=near, far=far["status"]["podIP"], hints_near=hints[0], hints_far=hints[1]))
+    first = ["exec", "-n", "pods", "client", "-c", "web", "--", "curl", "-sS", "--fail", f"http://{name}.pods.svc.cluster.local:8080/"]
+    pods.cluster.until(lambda: pods.kubectl(*first, check=False), "a Service that is known everywhere", timeout=30)
+    said = answer(pods, f"{name}.pods.svc.cluster.local", path="/[1-20]")
+    assert (said.count(f"asked by {IDENTITY}."), said.count("asked by .")) == (20, 0), said
 
 
 @pytest.fixture
