@@ -354,7 +354,10 @@ static void set_range(const struct builder *b, struct yaml_node *node, struct fy
     node->end = (uint32_t)end->input_pos;
 }
 
-/* An empty text that has a tag or an anchor stands where these do: as a key or in a list it has to have a place. Of an anchor's & nothing is said. */
+/*
+ * An empty text that has a tag or an anchor stands where these do: as a key or an element it needs a place. The mark of an anchor is
+ * behind its ampersand.
+ */
 static void set_empty_range(const struct builder *b, struct yaml_node *node, struct fy_token *tag, struct fy_token *anchor)
 {
     struct yaml_node name = {0};
