@@ -334,6 +334,11 @@ static int grow_flow_map(struct walk *walk, const struct yaml_node *node, bool w
     return edit_buffer(walk, first->start, first->start, &text);
 }
 
+static int refuse_merged(struct walk *walk, const struct yaml_item *item)
+{
+    return refuse(walk, item->start, "%.*s comes from << and cannot be taken out here: write the map out", SLICE_ARGS(slice_take(item->key, 100)));
+}
+
 /* Cuts entries out of brackets with the commas that belong to them. `gone` tells which; they are taken in runs. `refilled`: new ones took their place. */
 static int cut_from_brackets(struct walk *walk, const struct yaml_node *node, const bool *gone, bool refilled)
 {
@@ -342,6 +347,8 @@ static int cut_from_brackets(struct walk *walk, const struct yaml_node *node, co
     int r = 0;
 
     for (const struct yaml_item *item = node->items; item && r == 0; item = item->next, i++) {
+        if (gone[i] && item->merged)
+            return refuse_merged(walk, item);
         if (gone[i]) {
             run = run ? run : item;
             end = item;
@@ -385,7 +392,7 @@ static int cut_from_block_map(struct walk *walk, const struct yaml_node *node, c
         if (!gone[i])
             continue;
         if (item->merged)
-            return refuse(walk, item->start, "%.*s comes from << and cannot be taken out here: write the map out", SLICE_ARGS(slice_take(item->key, 100)));
+            return refuse_merged(walk, item);
         r = cut_lines(walk, item->start, item->end, item_last(item), item->next && !item->next->merged ? item->next->start : 0);
     }
     return r;
@@ -713,7 +720,7 @@ int splice_apply(const struct splice *splice, struct buffer *ret_text)
 
         if (e->start > at)
             buffer_add(ret_text, slice_of(splice->text.ptr + at, e->start - at));
-        buffer_add(ret_text, slice_of(splice->inserted.data + e->at, e->len));
+        buffer_add(ret_text, slice_take(slice_skip(buffer_slice(&splice->inserted), e->at), e->len));
         if (e->end > at)
             at = e->end;
     }

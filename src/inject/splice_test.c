@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/limits.h"
@@ -41,6 +42,26 @@ static const struct {
     /* Of one without, empty lines behind it are nobody's. */
     {"a:\n  b: |\n    x\n\n  c: 1\n", "a:\n\n  c: 1\n"},
     {"a:\n  b: >-\n    x\n\n  c: 1\n", "a:\n  b: >-\n    x\n\n"},
+    /* An empty key stands where its tag does, and an empty element too. */
+    {"{\n  b: 1, !   \n}\n", "{\n  \"new\": \"2\"   \n}\n"},
+    {"a: {! : x, b: 1}\n", "a: {b: 1}\n"},
+    {"a: {b: 1, ! : x}\n", "a: {b: 1}\n"},
+    {"a: {! : x}\n", "a: {\"new\": 2, ! : x}\n"},
+    {"a: {! : x, b: 1}\n", "a: {! : x, b: 2}\n"},
+    {"a: [!, b]\n", "a: [b]\n"},
+    {"a: [b, ! ]\n", "a: [b ]\n"},
+    {"a: [! , b]\n", "a: [\"new\", ! , b]\n"},
+    {"a: ! \nb: 1\n", "a: enabled \nb: 1\n"},
+    {"a: &x !!null # why\nb: 1\n", "a: enabled # why\nb: 1\n"},
+    /* Only cuts: nothing was put in. */
+    {"a: 1\nb: 2\n", "b: 2\n"},
+};
+
+/* What `<<` brings has no place in these brackets from which it could be cut, nor has what is gone with it. */
+static const char *const merged[][2] = {
+    {"x: &x {p: 1}\na: {<<: *x, b: 2}\n", "x: {p: 1}\na: {b: 2}\n"},
+    {"x: &x {p: 1}\na: {b: 2, <<: *x}\n", "x: {p: 1}\na: {}\n"},
+    {"x: &x {p: 1}\na:\n  <<: *x\n  b: 2\n", "x: {p: 1}\na:\n  b: 2\n"},
 };
 
 static json_t *read_tree(struct arena *arena, const char *text, struct yaml_node **ret_root)
@@ -84,10 +105,34 @@ static void text_changes_as_the_tree(void **state)
     }
 }
 
+static void merged_entries_stay(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(merged) / sizeof(merged[0]); i++) {
+        struct yaml_node *root, *root_after;
+        struct errmsg msg = {0};
+        struct splice splice;
+        struct arena arena;
+        json_t *before, *after;
+
+        arena_init(&arena, LIMIT_OBJECT_ARENA);
+        before = read_tree(&arena, merged[i][0], &root);
+        after = read_tree(&arena, merged[i][1], &root_after);
+        splice_init(&splice, slice_str(merged[i][0]), 1, root);
+        assert_int_equal(splice_object(&splice, root, before, after, &msg), -EINVAL);
+        assert_non_null(strstr(msg.text, "p comes from << and cannot be taken out here"));
+        splice_release(&splice);
+        json_decref(before);
+        json_decref(after);
+        arena_release(&arena);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_changes_as_the_tree),
+        cmocka_unit_test(merged_entries_stay),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -529,6 +529,27 @@ def test_definitions_serve_the_versions_of_the_table(linkerd):
         assert served.get("deprecated", False) == ("deprecated" in flags)
 
 
+def schema_at(schema, path):
+    """What the definition says at a path of fields; lists are gone into."""
+    for name in path.split("."):
+        schema = schema.get("items", schema)["properties"][name]
+    return schema.get("items", schema)
+
+
+def test_httproute_has_the_fields_of_the_table(linkerd):
+    """What policy.linkerd.io takes in each version: names of fields, or behind = the words that a field may have. ResponseHeaderModifier is
+    for backends only, in Linkerd's too."""
+    found = objects(linkerd("install", "--crds", "--ignore-cluster").stdout).values()
+    definition = next(each for each in found if each["metadata"]["name"] == "httproutes.policy.linkerd.io")
+    versions = {each["name"]: each["schema"]["openAPIV3Schema"]["properties"]["spec"] for each in definition["spec"]["versions"]}
+    table = rows("httproute.tsv")
+    assert versions.keys() == {version for version, _, _ in table}
+    for version, path, wanted in table:
+        at = schema_at(versions[version], path)
+        has = "=" + ",".join(sorted(at["enum"])) if wanted.startswith("=") else ",".join(sorted(at["properties"]))
+        assert has == wanted, (version, path)
+
+
 def test_versions_are_one(linkerd):
     version = linkerd("version", "--client", "--short").stdout.strip()
     for chart in ("linkerd-crds", "linkerd-control-plane", "linkerd2-cni"):

@@ -120,7 +120,7 @@ static int keep_text(struct hpack_decoder *decoder, struct text name, struct tex
     for (int i = 0; i < 2; i++) {
         ssize_t n;
 
-        if (!texts[i].coded) {
+        if (!texts[i].coded || !texts[i].bytes.len) { /* an empty one stands as it is: there may be no memory yet */
             if (i == 1 || texts[i].bytes.ptr)
                 *to[i] = texts[i].bytes;
             continue;

@@ -360,12 +360,30 @@ static void test_larger_than_the_table(void **state)
     hpack_decoder_release(&decoder);
 }
 
+/* Huffman's code for nothing, before the decoder needed memory for anything: a text without bytes, but with a place. */
+static void test_empty_coded(void **state)
+{
+    static const char block[] = "\x00\x01x\x80";
+    struct slice in = slice_of(block, sizeof(block) - 1);
+    struct hpack_decoder decoder;
+    struct hpack_field field;
+
+    (void)state;
+    hpack_decoder_init(&decoder, HPACK_TABLE_DEFAULT);
+    assert_int_equal(hpack_decode(&decoder, &in, &field), 1);
+    assert_true(slice_eq(field.name, SLICE_LIT("x")));
+    assert_int_equal(field.value.len, 0);
+    assert_non_null(field.value.ptr);
+    assert_int_equal(hpack_decode(&decoder, &in, &field), 0);
+    hpack_decoder_release(&decoder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_encoder),  cmocka_unit_test(test_decoder),
         cmocka_unit_test(test_noise),    cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_static_table), cmocka_unit_test(test_examples), cmocka_unit_test(test_larger_than_the_table),
+        cmocka_unit_test(test_empty_coded), cmocka_unit_test(test_static_table), cmocka_unit_test(test_examples), cmocka_unit_test(test_larger_than_the_table),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -354,6 +354,25 @@ static void set_range(const struct builder *b, struct yaml_node *node, struct fy
     node->end = (uint32_t)end->input_pos;
 }
 
+/*
+ * An empty text that has a tag or an anchor stands where these do: as a key or an element it needs a place. The mark of an anchor is
+ * behind its ampersand.
+ */
+static void set_empty_range(const struct builder *b, struct yaml_node *node, struct fy_token *tag, struct fy_token *anchor)
+{
+    struct yaml_node name = {0};
+
+    set_range(b, node, tag);
+    set_range(b, &name, anchor);
+    if (!name.end)
+        return;
+    name.start -= name.start > 0;
+    if (!node->end || name.start < node->start)
+        node->start = name.start;
+    if (name.end > node->end)
+        node->end = name.end;
+}
+
 static void set_scalar_form(struct builder *b, struct yaml_node *node, struct fy_token *token)
 {
     static const enum yaml_form forms[] = {
@@ -552,6 +571,8 @@ static int on_scalar(struct builder *b, struct fy_event *event)
     if (r < 0)
         return r;
     set_scalar_form(b, node, event->scalar.value);
+    if (!node->end)
+        set_empty_range(b, node, event->scalar.tag, event->scalar.anchor);
     if (!slice_is_utf8(node->text) || slice_find(node->text, '\0') != node->text.len)
         return fail(b, -EINVAL, node->line, node->column, "a text with NUL or broken Unicode in it");
     if (tag == TAG_CORE || (tag == TAG_NONE && plain))
