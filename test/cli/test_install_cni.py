@@ -55,10 +55,14 @@ def test_flags_are_values(linkerd, flags, values):
     (["--set", "resources.cpu.limit=lots"], "resources.cpu.limit"), (["--set", "updateStrategy.type=Sometimes"], "updateStrategy.type"),
     (["--set", "tolerations[0]=x"], "tolerations[0]"), (["--set", "ignoreInboundPorts=70000"], "ignoreInboundPorts"), (["--set", "portsToRedirect=70000"], "portsToRedirect"),
     (["-f", "nowhere.yaml"], "nowhere.yaml"),
+    *[(["--set-string", f"{name}=80\\,100-20"], f"{name}: the range 100-20 begins above its end: expected the lower port first")
+      for name in ("ignoreInboundPorts", "ignoreOutboundPorts")],
 ])
-def test_refused(linkerd, args, word):
+def test_refused(linkerd, tmp_path, args, word):
     done = linkerd("install-cni", *args)
     assert (done.returncode, done.stdout) == (1, "") and word in done.stderr, done.stderr
+    if helms.find() and "--set-string" in args:
+        assert helms.template(helms.find(), CHART / "linkerd2-cni", *args, namespace="linkerd-cni", home=tmp_path).returncode != 0
 
 
 def test_old_values_are_told(linkerd, tmp_path):

@@ -22,6 +22,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(not netns.available(), reason
               pytest.mark.skipif(bool(missing_programs()), reason="the cluster's programs are not built: scripts/deps cluster")]
 
 CRDS_FIRST = "linkerd install --crds | kubectl apply --server-side -f -"
+# Installations that print different kinds and fields.
+VARIANTS = [[], ["--ha"], ["--linkerd-cni-enabled", "--set", "proxy.nativeSidecar=false"],
+            ["--set", "disableIPv6=false,proxy.nativeSidecar=false,proxy.tracing.enabled=true,deploymentStrategy.rollingUpdate=null,deploymentStrategy.type=Recreate"]]
 OURS = "linkerd.io/control-plane-ns=linkerd"
 # Kinds that the API server itself writes to at any time, or that no installation has.
 NOT_COMPARED = {"events", "events.events.k8s.io", "leases.coordination.k8s.io", "apiservices.apiregistration.k8s.io", "componentstatuses",
@@ -73,6 +76,10 @@ class Cluster:
         self.apply(text)
         return text
 
+    def versions(self, text):
+        found = json.loads(self.api.kubectl("get", "-f", "-", "-o", "json", text=text))["items"]
+        return {(one["kind"], one["metadata"]["name"]): one["metadata"]["resourceVersion"] for one in found}
+
     def definitions_gone(self):
         """Whether those that are being deleted are gone. The server tries less and less often where an attempt met storage that was just being set
         up; a change wakes it."""
@@ -85,6 +92,12 @@ class Cluster:
         self.api.kubectl("delete", "crd", "--wait=false", *which)
         until(self.definitions_gone, seconds=60)
 
+    def finish(self, namespace):
+        """Its end; there is no controller that would bring it."""
+        self.api.kubectl("delete", "namespace", "--ignore-not-found", "--wait=false", namespace)
+        self.api.kubectl("replace", "--raw", f"/api/v1/namespaces/{namespace}/finalize", "-f", "-", check=False, text=json.dumps(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}, "spec": {"finalizers": []}}))
+
     def clear(self):
         kubectl = self.api.kubectl
         kubectl("delete", "validatingwebhookconfigurations,mutatingwebhookconfigurations", "--all")
@@ -94,10 +107,8 @@ class Cluster:
         self.delete_definitions("--all")
         kubectl("delete", "configmap,secret", "--all", "-n", "linkerd", "--ignore-not-found", check=False)
         kubectl("delete", "pods", "--all", "--force", "--grace-period=0", check=False)
-        for name in ("linkerd", "elsewhere", "extension"):  # there is no controller that would finish it
-            kubectl("delete", "namespace", "--ignore-not-found", "--wait=false", name)
-            kubectl("replace", "--raw", f"/api/v1/namespaces/{name}/finalize", "-f", "-", check=False, text=json.dumps(
-                {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}, "spec": {"finalizers": []}}))
+        for name in ("linkerd", "elsewhere", "extension"):
+            self.finish(name)
         assert "linkerd" not in kubectl("get", "namespaces", "-o", "name")
 
 
@@ -150,6 +161,32 @@ def test_install(cluster):
     assert cluster.printed("install", "--ignore-cluster")
     front = cluster.linkerd("--kubeconfig", cluster.kubeconfig, "-L", "elsewhere", "install", env={"KUBECONFIG": ""})
     assert front.returncode == 0 and by_name(front.stdout)["Namespace /elsewhere"], front.stderr
+
+
+def not_unchanged(said):
+    """What kubectl has changed, but for budgets: it sends their selectors each time, same or not."""
+    return [line for line in said.splitlines() if not line.endswith(" unchanged") and not line.startswith("poddisruptionbudget.policy/")]
+
+
+@pytest.mark.parametrize("words", VARIANTS, ids=" ".join)
+def test_the_same_applied_again_changes_nothing(cluster, words):
+    """All that is printed is what the API server keeps: nothing that it drops as empty, or writes differently."""
+    text = cluster.install(*words)
+    before = cluster.versions(text)
+    assert not_unchanged(cluster.apply(text)) == []
+    assert not_unchanged(cluster.apply(cluster.printed("upgrade"))) == []
+    assert cluster.versions(text) == before
+    assert any(line.endswith(" configured") for line in not_unchanged(cluster.apply(cluster.printed("upgrade", "--controller-replicas", "4"))))
+
+
+def test_the_same_plugin_applied_again_changes_nothing(cluster):
+    text = cluster.printed("install-cni", "--set", "repairController.enabled=true,nodeTaint.enabled=true")
+    cluster.apply(text)
+    try:
+        assert not_unchanged(cluster.apply(text)) == []
+    finally:
+        cluster.delete(text)
+        cluster.finish("linkerd-cni")
 
 
 def test_some_definitions_are_missing(installed):

@@ -181,7 +181,7 @@ selector:
     {{- end }}
 {{- with .root.Values.deploymentStrategy }}
 strategy:
-  {{- toYaml . | nindent 2 }}
+  {{- toYaml (merge (dict) . (dict "type" "RollingUpdate")) | nindent 2 }}
 {{- end }}
 {{- end }}
 

@@ -1,3 +1,17 @@
+{{/* The ports of the value of this name; a range that begins above its end, which a schema cannot see, is refused. */}}
+{{- define "linkerd.proxy-init.ports" -}}
+{{- $value := . -}}
+{{- range splitList "," .ports -}}
+{{- $range := trim . -}}
+{{- $low := 0 -}}
+{{- range splitList "-" $range -}}
+{{- if lt (int .) $low }}{{ fail (printf "%s: the range %s begins above its end: expected the lower port first" $value.name $range) }}{{ end -}}
+{{- $low = int . -}}
+{{- end -}}
+{{- end -}}
+{{- .ports -}}
+{{- end }}
+
 {{/*
 The init container that makes the redirect rules. As for linkerd.proxy: root and proxy, and pod with
   skipOutboundPorts   added to proxyInit.ignoreOutboundPorts (the control plane's own pods reach the API server past the proxy)
@@ -7,8 +21,11 @@ The init container that makes the redirect rules. As for linkerd.proxy: root and
 {{- $inbound := printf "%d,%d" (int .proxy.ports.control) (int .proxy.ports.admin) -}}
 {{- $privileged := or $init.privileged (gt (int $init.closeWaitTimeoutSecs) 0) -}}
 {{- $outbound := list -}}
-{{- with .pod.skipOutboundPorts }}{{ $outbound = list . }}{{ end -}}
-{{- with $init.ignoreOutboundPorts }}{{ $outbound = ternary (list (join "," $outbound) .) (list .) (gt (len $outbound) 0) }}{{ end -}}
+{{- with .pod.skipOutboundPorts }}{{ $outbound = list (include "linkerd.proxy-init.ports" (dict "name" "proxyInit.kubeAPIServerPorts" "ports" .)) }}{{ end -}}
+{{- with $init.ignoreOutboundPorts -}}
+{{- $checked := include "linkerd.proxy-init.ports" (dict "name" "proxyInit.ignoreOutboundPorts" "ports" .) -}}
+{{- $outbound = ternary (list (join "," $outbound) $checked) (list $checked) (gt (len $outbound) 0) -}}
+{{- end -}}
 name: linkerd-init
 image: {{ include "linkerd.image" (dict "registry" .root.Values.registry "name" .proxy.image.name "version" (.proxy.image.version | default .root.Values.linkerdVersion)) }}
 imagePullPolicy: {{ .proxy.image.pullPolicy | default .root.Values.imagePullPolicy }}
@@ -35,7 +52,7 @@ args:
   - {{ .proxy.gid | int | quote }}
   {{- end }}
   - --inbound-ports-to-ignore
-  - "{{ $inbound }}{{ with $init.ignoreInboundPorts }},{{ . }}{{ end }}"
+  - "{{ $inbound }}{{ with $init.ignoreInboundPorts }},{{ include "linkerd.proxy-init.ports" (dict "name" "proxyInit.ignoreInboundPorts" "ports" .) }}{{ end }}"
   {{- if $outbound }}
   - --outbound-ports-to-ignore
   - {{ join "," $outbound | quote }}

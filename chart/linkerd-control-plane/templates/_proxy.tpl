@@ -31,20 +31,26 @@ livenessProbe:
   httpGet:
     path: /live
     port: {{ $proxy.ports.admin | int }}
-  initialDelaySeconds: {{ $proxy.livenessProbe.initialDelaySeconds | int }}
+  {{- with int $proxy.livenessProbe.initialDelaySeconds }}
+  initialDelaySeconds: {{ . }}
+  {{- end }}
   timeoutSeconds: {{ $proxy.livenessProbe.timeoutSeconds | int }}
 readinessProbe:
   httpGet:
     path: /ready
     port: {{ $proxy.ports.admin | int }}
-  initialDelaySeconds: {{ $proxy.readinessProbe.initialDelaySeconds | int }}
+  {{- with int $proxy.readinessProbe.initialDelaySeconds }}
+  initialDelaySeconds: {{ . }}
+  {{- end }}
   timeoutSeconds: {{ $proxy.readinessProbe.timeoutSeconds | int }}
 {{- if and .pod.native .pod.await }}
 startupProbe:
   httpGet:
     path: /ready
     port: {{ $proxy.ports.admin | int }}
-  initialDelaySeconds: {{ $proxy.startupProbe.initialDelaySeconds | int }}
+  {{- with int $proxy.startupProbe.initialDelaySeconds }}
+  initialDelaySeconds: {{ . }}
+  {{- end }}
   periodSeconds: {{ $proxy.startupProbe.periodSeconds | int }}
   failureThreshold: {{ $proxy.startupProbe.failureThreshold | int }}
 {{- end }}
@@ -348,9 +354,11 @@ seccompProfile:
     items:
       - path: labels
         fieldRef:
+          apiVersion: v1
           fieldPath: metadata.labels
       - path: annotations
         fieldRef:
+          apiVersion: v1
           fieldPath: metadata.annotations
 {{- end }}
 {{- end }}

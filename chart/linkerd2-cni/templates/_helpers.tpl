@@ -27,9 +27,23 @@ helm.sh/chart: {{ .Chart.Name }}-{{ replace "+" "_" .Chart.Version }}
 {{- if .Values.image.digest }}{{ .Values.image.name }}@{{ .Values.image.digest }}{{ else }}{{ .Values.image.name }}:{{ .Values.image.version | default .Chart.AppVersion }}{{ end }}
 {{- end }}
 
+{{/* The ports of the value of this name; a range that begins above its end, which a schema cannot see, is refused. */}}
+{{- define "linkerd.cni.checked-ports" -}}
+{{- $value := . -}}
+{{- range splitList "," .ports -}}
+{{- $range := trim . -}}
+{{- $low := 0 -}}
+{{- range splitList "-" $range -}}
+{{- if lt (int .) $low }}{{ fail (printf "%s: the range %s begins above its end: expected the lower port first" $value.name $range) }}{{ end -}}
+{{- $low = int . -}}
+{{- end -}}
+{{- end -}}
+{{- .ports -}}
+{{- end }}
+
 {{/* A list as JSON of texts: "25,80-90" is ["25","80-90"]. */}}
 {{- define "linkerd.cni.ports" -}}
-{{- if . }}{{ splitList "," . | toJson }}{{ else }}[]{{ end }}
+{{- if .ports }}{{ include "linkerd.cni.checked-ports" . | splitList "," | toJson }}{{ else }}[]{{ end }}
 {{- end }}
 
 {{/* Where the controllers serve /live, /ready and /metrics. */}}
@@ -85,9 +99,9 @@ resources:
     "outgoing-proxy-port": {{ .Values.outboundProxyPort | int }},
     "proxy-uid": {{ .Values.proxyUID | int }},
     "proxy-gid": {{ .Values.proxyGID | int }},
-    "ports-to-redirect": {{ include "linkerd.cni.ports" .Values.portsToRedirect }},
-    "inbound-ports-to-ignore": {{ include "linkerd.cni.ports" $inbound }},
-    "outbound-ports-to-ignore": {{ include "linkerd.cni.ports" .Values.ignoreOutboundPorts }},
+    "ports-to-redirect": {{ include "linkerd.cni.ports" (dict "name" "portsToRedirect" "ports" .Values.portsToRedirect) }},
+    "inbound-ports-to-ignore": {{ include "linkerd.cni.ports" (dict "name" "ignoreInboundPorts" "ports" $inbound) }},
+    "outbound-ports-to-ignore": {{ include "linkerd.cni.ports" (dict "name" "ignoreOutboundPorts" "ports" .Values.ignoreOutboundPorts) }},
     "simulate": false,
     "use-wait-flag": {{ .Values.useWaitFlag }},
     "iptables-mode": {{ .Values.iptablesMode | toJson }},
