@@ -6,10 +6,10 @@
 #include "base/duration.h"
 #include "base/limits.h"
 #include "cli/ask.h"
-#include "cli/command.h"
 #include "cli/cluster/control_plane.h"
-#include "cli/obfuscate.h"
 #include "cli/cluster/pods.h"
+#include "cli/command.h"
+#include "cli/obfuscate.h"
 
 struct options {
     int64_t wait_ns;

@@ -7,8 +7,8 @@
 #include "api/destination.h"
 #include "base/duration.h"
 #include "base/limits.h"
-#include "cli/command.h"
 #include "cli/cluster/control_plane.h"
+#include "cli/command.h"
 
 static const int64_t QUIET_NS = 500 * NS_PER_MS;
 

@@ -7,9 +7,9 @@
 #include "base/duration.h"
 #include "base/limits.h"
 #include "cli/ask.h"
+#include "cli/cluster/pod_identity.h"
 #include "cli/command.h"
 #include "cli/files.h"
-#include "cli/cluster/pod_identity.h"
 #include "cli/show.h"
 
 struct options {

@@ -8,9 +8,9 @@
 #include "base/duration.h"
 #include "base/limits.h"
 #include "base/list.h"
+#include "cli/cluster/pods.h"
 #include "cli/command.h"
 #include "cli/install/install_cluster.h"
-#include "cli/cluster/pods.h"
 #include "cli/streams.h"
 
 static const int64_t TIMEOUT_NS = 30 * NS_PER_S;

@@ -7,8 +7,8 @@
 #include "api/inbound.h"
 #include "api/outbound.h"
 #include "base/limits.h"
-#include "cli/command.h"
 #include "cli/cluster/control_plane.h"
+#include "cli/command.h"
 
 struct options {
     struct control_plane_flags control;

@@ -6,8 +6,8 @@
 #include "api/destination.h"
 #include "base/duration.h"
 #include "base/limits.h"
-#include "cli/command.h"
 #include "cli/cluster/control_plane.h"
+#include "cli/command.h"
 
 struct options {
     struct control_plane_flags control;

@@ -2,10 +2,10 @@
 #include <stdio.h>
 
 #include "base/duration.h"
-#include "cli/command.h"
+#include "cli/chart/values.h"
 #include "cli/cluster/control_plane.h"
 #include "cli/cluster/pods.h"
-#include "cli/chart/values.h"
+#include "cli/command.h"
 #include "cli/versions.h"
 
 struct options {

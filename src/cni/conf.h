@@ -19,8 +19,8 @@
 #include <jansson.h>
 
 #include "cni/failure.h"
-#include "netfilter/lists.h"
 #include "netfilter/journal.h"
+#include "netfilter/lists.h"
 #include "netfilter/tools.h"
 
 struct conf {

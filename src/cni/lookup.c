@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kube/api/api_client.h"
 #include "kube/access/kubeconfig.h"
+#include "kube/api/api_client.h"
 
 enum { PAGES_MAX = 1024 };
 

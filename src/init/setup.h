@@ -1,8 +1,8 @@
 /* What linkerd-init does with its options: make the rules, show them, or take them out. */
 #pragma once
 
-#include "netfilter/journal.h"
 #include "init/options.h"
+#include "netfilter/journal.h"
 
 /* 0, or negative after having logged what failed. */
 int setup_run(const struct options *options, const struct journal *log);

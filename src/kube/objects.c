@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 #include "base/limits.h"
-#include "kube/kinds.h"
 #include "kube/decode/parts.h"
+#include "kube/kinds.h"
 
 #define LINKERD_POLICY "policy.linkerd.io"
 #define GATEWAY_API "gateway.networking.k8s.io"

@@ -6,8 +6,8 @@
 
 #include "base/duration.h"
 #include "base/limits.h"
-#include "cli/files.h"
 #include "cli/chart/values.h"
+#include "cli/files.h"
 
 static int put_file(json_t *values, const char *path, const char *file, struct errmsg *msg)
 {

@@ -1,8 +1,8 @@
 #include "cli/chart/values_given.h"
 
 #include "base/limits.h"
-#include "cli/files.h"
 #include "cli/chart/values.h"
+#include "cli/files.h"
 
 int values_put_text(json_t *values, struct slice text, const char *name, struct errmsg *msg)
 {

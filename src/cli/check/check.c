@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "cli/check/check_cluster.h"
-#include "cli/command.h"
 #include "cli/cluster/control_plane.h"
+#include "cli/command.h"
 #include "event/sys.h"
 
 static const struct flag flags[] = {

@@ -8,8 +8,8 @@
 #include <stdio.h>
 
 #include "base/errmsg.h"
-#include "cli/flags.h"
 #include "cli/cluster/kube_flags.h"
+#include "cli/flags.h"
 
 enum check_result { CHECK_OK, CHECK_WARNING, CHECK_ERROR };
 enum check_format { CHECK_TABLE, CHECK_JSON, CHECK_SHORT };

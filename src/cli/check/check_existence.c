@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "base/ip.h"
+#include "cli/chart/values.h"
 #include "cli/check/check_cluster.h"
 #include "cli/check/check_objects.h"
 #include "cli/cluster/pods.h"
-#include "cli/chart/values.h"
 
 static const char *const components[] = {"identity", "destination", "proxy-injector"};
 enum { COMPONENTS = sizeof(components) / sizeof(components[0]), NETWORKS_MAX = 64 };

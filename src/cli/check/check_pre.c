@@ -8,8 +8,8 @@
 #include "base/duration.h"
 #include "cli/check/check_cluster.h"
 #include "cli/check/check_objects.h"
-#include "cli/files.h"
 #include "cli/cluster/pods.h"
+#include "cli/files.h"
 
 static int test_namespace_absent(struct cluster *cluster, const struct cluster_row *row, struct errmsg *why)
 {

@@ -6,8 +6,8 @@
 #include "base/duration.h"
 #include "base/limits.h"
 #include "cli/check/check_cluster.h"
-#include "cli/files.h"
 #include "cli/cluster/pod_identity.h"
+#include "cli/files.h"
 #include "cli/show.h"
 #include "kube/access/base64.h"
 

@@ -10,8 +10,8 @@
 #include "base/limits.h"
 #include "cli/ask.h"
 #include "event/loop.h"
-#include "kube/api/api_client.h"
 #include "kube/access/kubeconfig.h"
+#include "kube/api/api_client.h"
 
 enum { PAGES_MAX = 16384, PAGE_OF_LIST = 100 };
 

@@ -3,8 +3,8 @@
 
 #include <jansson.h>
 
-#include "cli/flags.h"
 #include "cli/cluster/kube.h"
+#include "cli/flags.h"
 
 struct inject_flags {
     bool manual, ignore_cluster, ingress, debug, disable_identity;

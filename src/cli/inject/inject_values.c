@@ -7,8 +7,8 @@
 #include "base/duration.h"
 #include "base/limits.h"
 #include "cli/chart/chart.h"
-#include "cli/files.h"
 #include "cli/chart/values.h"
+#include "cli/files.h"
 
 /* The text under data.KEY of a ConfigMap. -ENOENT without a sentence where it is not there. */
 static int config_map(struct kube *kube, const char *namespace_, const char *name, const char *key, struct errmsg *msg, json_t **ret_object,

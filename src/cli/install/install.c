@@ -5,6 +5,7 @@
 #include "base/duration.h"
 #include "base/limits.h"
 #include "cli/chart/chart.h"
+#include "cli/chart/values.h"
 #include "cli/command.h"
 #include "cli/files.h"
 #include "cli/install/install_cluster.h"
@@ -12,7 +13,6 @@
 #include "cli/install/install_identity.h"
 #include "cli/install/install_render.h"
 #include "cli/install/install_values.h"
-#include "cli/chart/values.h"
 
 static const char COMMAND[] = "install";
 

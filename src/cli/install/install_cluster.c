@@ -7,8 +7,8 @@
 
 #include "base/limits.h"
 #include "cli/chart/chart.h"
-#include "cli/install/manifest.h"
 #include "cli/chart/values.h"
+#include "cli/install/manifest.h"
 
 #define DEFINITIONS "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 #define GATEWAY "gateway.networking.k8s.io"

@@ -4,12 +4,12 @@
 
 #include "base/limits.h"
 #include "cli/chart/chart.h"
-#include "cli/command.h"
-#include "cli/install/install_render.h"
-#include "cli/install/install_values.h"
 #include "cli/chart/value_flags.h"
 #include "cli/chart/values.h"
 #include "cli/chart/values_given.h"
+#include "cli/command.h"
+#include "cli/install/install_render.h"
+#include "cli/install/install_values.h"
 
 static const char COMMAND[] = "install-cni";
 

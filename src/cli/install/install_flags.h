@@ -5,8 +5,8 @@
  */
 #pragma once
 
-#include "cli/flags.h"
 #include "cli/cluster/kube_flags.h"
+#include "cli/flags.h"
 
 struct install_flags {
     struct kube_flags kube;

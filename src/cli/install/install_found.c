@@ -7,13 +7,13 @@
 
 #include "base/arena.h"
 #include "base/limits.h"
+#include "cli/chart/values.h"
+#include "cli/chart/values_given.h"
 #include "cli/command.h"
 #include "cli/install/install_cluster.h"
 #include "cli/install/install_flags.h"
 #include "cli/install/install_values.h"
 #include "cli/install/manifest.h"
-#include "cli/chart/values.h"
-#include "cli/chart/values_given.h"
 #include "kube/access/base64.h"
 
 static const char ANCHORS[] = "identityTrustAnchorsPEM", CERTIFICATE[] = "identity.issuer.tls.crtPEM", KEY[] = "identity.issuer.tls.keyPEM";

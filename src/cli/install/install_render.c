@@ -6,9 +6,9 @@
 
 #include "base/limits.h"
 #include "cli/chart/chart.h"
+#include "cli/chart/values.h"
 #include "cli/command.h"
 #include "cli/install/install_overrides.h"
-#include "cli/chart/values.h"
 
 int install_render(const char *chart, const char *namespace_, json_t *values, json_t *objects, struct errmsg *msg, struct buffer *ret_problems,
                    struct buffer *ret_text)

@@ -5,9 +5,9 @@
 
 #include "base/duration.h"
 #include "base/limits.h"
+#include "cli/chart/values.h"
 #include "cli/command.h"
 #include "cli/install/install_cluster.h"
-#include "cli/chart/values.h"
 
 static const char COMMAND[] = "install-sp";
 static const int64_t TIMEOUT_NS = 30 * NS_PER_S;

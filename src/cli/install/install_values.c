@@ -4,11 +4,11 @@
 
 #include "base/limits.h"
 #include "cli/chart/chart.h"
-#include "cli/command.h"
 #include "cli/chart/value_flags.h"
 #include "cli/chart/values.h"
 #include "cli/chart/values_given.h"
 #include "cli/chart/values_old.h"
+#include "cli/command.h"
 
 /* --- flags that are values --- */
 

@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "cli/install/manifest.h"
 #include "cli/chart/values.h"
+#include "cli/install/manifest.h"
 
 #define CONFIGURATIONS "/apis/admissionregistration.k8s.io/v1/"
 

@@ -6,13 +6,13 @@
 #include "base/duration.h"
 #include "base/limits.h"
 #include "cli/chart/chart.h"
+#include "cli/chart/values.h"
+#include "cli/cluster/resources.h"
 #include "cli/command.h"
 #include "cli/install/install_cluster.h"
 #include "cli/install/install_render.h"
 #include "cli/install/manifest.h"
-#include "cli/cluster/resources.h"
 #include "cli/install/upgrade.h"
-#include "cli/chart/values.h"
 
 static const char COMMAND[] = "prune";
 static const int64_t TIMEOUT_NS = 30 * NS_PER_S;

@@ -5,11 +5,11 @@
 
 #include "base/duration.h"
 #include "base/limits.h"
+#include "cli/chart/values.h"
+#include "cli/cluster/resources.h"
 #include "cli/command.h"
 #include "cli/install/install_cluster.h"
 #include "cli/install/manifest.h"
-#include "cli/cluster/resources.h"
-#include "cli/chart/values.h"
 
 static const char COMMAND[] = "uninstall";
 static const int64_t TIMEOUT_NS = 30 * NS_PER_S;

@@ -7,6 +7,7 @@
 #include "base/duration.h"
 #include "base/limits.h"
 #include "cli/chart/chart.h"
+#include "cli/chart/values.h"
 #include "cli/command.h"
 #include "cli/files.h"
 #include "cli/install/install_cluster.h"
@@ -17,7 +18,6 @@
 #include "cli/install/install_webhooks.h"
 #include "cli/install/manifest.h"
 #include "cli/install/upgrade_trust.h"
-#include "cli/chart/values.h"
 
 static const char COMMAND[] = "upgrade";
 static const int64_t TIMEOUT_NS = 30 * NS_PER_S;

@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "base/duration.h"
+#include "cli/chart/values.h"
+#include "cli/cluster/pod_identity.h"
 #include "cli/command.h"
 #include "cli/install/manifest.h"
-#include "cli/cluster/pod_identity.h"
-#include "cli/chart/values.h"
 #include "net/x509/x509.h"
 
 enum { PODS_TOLD = 10 };

@@ -12,8 +12,8 @@
 #include <malloc.h>
 #include <stdio.h>
 
-#include "codec/h2/h2_frame.h"
 #include "codec/h2/h2.h"
+#include "codec/h2/h2_frame.h"
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);

@@ -9,8 +9,8 @@
 #include "base/limits.h"
 #include "control/heartbeat/facts.h"
 #include "event/log.h"
-#include "kube/api/api_client.h"
 #include "kube/access/kubeconfig.h"
+#include "kube/api/api_client.h"
 
 enum { EXIT_USAGE = 64, EXIT_START = 71, PAGES = 1024 };
 

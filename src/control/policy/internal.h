@@ -1,9 +1,9 @@
 /* Internal to policy/: the component, and what its parts say to one another. */
 #pragma once
 
+#include "control/grpc_meter.h"
 #include "control/policy/build.h"
 #include "control/policy/policy.h"
-#include "control/grpc_meter.h"
 #include "control/views.h"
 
 enum { POLICY_BYTES = 16 * 1024 }; /* of the queue of a call, for each update that may wait */

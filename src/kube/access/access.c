@@ -8,8 +8,8 @@
 #include "base/limits.h"
 #include "kube/access/base64.h"
 #include "kube/access/exec_plugin.h"
-#include "kube/file.h"
 #include "kube/access/proxy_url.h"
+#include "kube/file.h"
 
 void kube_access_release(struct kube_access *access)
 {

@@ -8,9 +8,9 @@
 #include "base/limits.h"
 #include "codec/yaml/yaml.h"
 #include "kube/access/base64.h"
-#include "kube/file.h"
 #include "kube/access/kubeconfig_internal.h"
 #include "kube/access/proxy_url.h"
+#include "kube/file.h"
 
 enum part { CLUSTERS, USERS, CONTEXTS, PARTS };
 

@@ -5,9 +5,9 @@
 #include "base/duration.h"
 #include "base/limits.h"
 #include "base/mutation.h"
+#include "kube/access/exec_plugin.h"
 #include "kube/api/api_internal.h"
 #include "kube/api/api_stream.h"
-#include "kube/access/exec_plugin.h"
 
 enum { H2_CANCEL = 8, FIELDS = 8 + 2 + LIMIT_API_GROUPS + LIMIT_API_EXTRAS, ATTEMPTS_MAX = 16, ERROR_BODY = 64 * 1024, RETRY_AFTER_MAX_S = 3600 };
 

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 
 #include "base/limits.h"
-#include "kube/api/api_internal.h"
 #include "kube/access/exec_plugin.h"
+#include "kube/api/api_internal.h"
 #include "mesh/backoff.h"
 
 /* --- shared connections --- */

@@ -17,8 +17,8 @@
  */
 #pragma once
 
-#include "kube/access/access.h"
 #include "event/loop.h"
+#include "kube/access/access.h"
 
 struct api_client;
 struct api_call;

@@ -4,8 +4,8 @@
 
 #include "base/duration.h"
 #include "base/limits.h"
-#include "kube/api/api_internal.h"
 #include "kube/access/exec_plugin.h"
+#include "kube/api/api_internal.h"
 #include "net/http/http1_conn.h"
 #include "net/http/http2_conn.h"
 

@@ -3,8 +3,8 @@
 #include <pthread.h>
 
 #include "base/duration.h"
-#include "proxy/conn.h"
 #include "net/http/http_stream.h"
+#include "proxy/conn.h"
 #include "proxy/request/request.h"
 #include "proxy/worker.h"
 

@@ -9,8 +9,8 @@
 #include "proxy/detect.h"
 #include "proxy/inbound/inbound.h"
 #include "proxy/opaque.h"
-#include "proxy/serve.h"
 #include "proxy/series.h"
+#include "proxy/serve.h"
 #include "proxy/server_first.h"
 
 static enum step_result take_original_dst(struct walker *walker, enum why why);

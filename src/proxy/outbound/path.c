@@ -1,8 +1,8 @@
 #include <assert.h>
 #include <errno.h>
 
-#include "codec/client_hello.h"
 #include "base/mutation.h"
+#include "codec/client_hello.h"
 #include "mesh/route.h"
 #include "proxy/detect.h"
 #include "proxy/opaque.h"

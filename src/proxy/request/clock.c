@@ -1,8 +1,8 @@
 /* The timeouts of a route, on one timer of the request: its earliest end is what the timer waits for. */
 #include <errno.h>
 
-#include "proxy/request/request.h"
 #include "base/mutation.h"
+#include "proxy/request/request.h"
 
 static int64_t sooner(int64_t a, int64_t b)
 {

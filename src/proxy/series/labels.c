@@ -1,7 +1,7 @@
 #include "proxy/series/parts.h"
 
-#include "mesh/inbound_policy.h"
 #include "mesh/authz.h"
+#include "mesh/inbound_policy.h"
 #include "proxy/conn.h"
 
 void label_target(struct buffer *labels, struct addr target)

@@ -4,8 +4,8 @@
 #include <stdio.h>
 
 #include "base/duration.h"
-#include "net/http/http2_conn.h"
 #include "event/log.h"
+#include "net/http/http2_conn.h"
 #include "proxy/watch/control_metrics.h"
 
 static const int64_t CONNECT_TIMEOUT_NS = 3 * NS_PER_S;

@@ -1,5 +1,5 @@
-#include "proxy/watch/lookup.h"
 #include "base/mutation.h"
+#include "proxy/watch/lookup.h"
 
 #include <assert.h>
 #include <errno.h>
