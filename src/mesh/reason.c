@@ -150,6 +150,14 @@ static const struct reason_info rows[REASON_COUNT] = {
         {"loopback-target", BOTH(A502), LABEL("i/o"), "IO", "unexpected",
          "The destination is a loopback address, which the outbound proxy never dials.",
          "Check the destination's endpoints; local traffic is not redirected to the proxy."},
+    [REASON_OVERRIDE_INVALID] =
+        {"override-invalid", BOTH(ENDED), LABEL("unexpected"), "UNKNOWN", "unexpected",
+         "A request at a proxy in ingress mode has an l5d-dst-override that is no name and port.",
+         "Have the ingress controller send the Service's full name and port: web.shop.svc.cluster.local:80."},
+    [REASON_OVERRIDE_UNKNOWN] =
+        {"override-unknown", BOTH(ENDED), LABEL("unexpected"), "UNKNOWN", "unexpected",
+         "A request at a proxy in ingress mode has an l5d-dst-override that the control plane knows nothing of.",
+         "Correct the name in the ingress controller's configuration: a Service's full name and one of its ports."},
     [REASON_LOOP] =
         {"loop", BOTH(A508), LABEL("i/o"), "IO", "unexpected",
          "The proxy was asked to connect to itself.",

@@ -91,6 +91,8 @@ static const struct {
     {"connect-failed", 502, 14, true},
     {"loopback-only-app", 502, 14, true},
     {"loopback-target", 502, 14, true},
+    {"override-invalid", 0, 14, true},
+    {"override-unknown", 0, 14, true},
     {"loop", 508, 10, true},
     {"wrong-address", 0, 14, true},
     {"no-original-dst", 0, 14, true},

@@ -309,6 +309,7 @@ static const struct variable variables[] = {
     {PREFIX "INBOUND_METRICS_AUTHORITY_LABELS", read_authority_labels, AT(authority_labels)},
     {PREFIX "OUTBOUND_METRICS_HOSTNAME_LABELS", read_bool, AT(hostname_labels)},
     {PREFIX "OUTBOUND_DISABLE_INFORMATIONAL_HEADERS", read_not_bool, AT(informational_headers)},
+    {PREFIX "INGRESS_MODE", read_bool, AT(ingress_mode)},
     {PREFIX "DESTINATION_CONTEXT", read_text, AT(destination_context)},
     {PREFIX "POLICY_WORKLOAD", read_text, AT(policy_workload)},
     {PREFIX "CONTROL_STREAM_INITIAL_TIMEOUT", read_duration, AT(stream_initial_timeout_ns)},
@@ -533,6 +534,8 @@ int config_read(config_lookup lookup, void *owner, unsigned cpus, struct buffer 
         if (text.len)
             variables[i].read(&reader, variables[i].name, text, (char *)&config + variables[i].offset);
     }
+    if (config.ingress_mode && !text_of(&reader, PREFIX "OUTBOUND_DISABLE_INFORMATIONAL_HEADERS").len)
+        config.informational_headers = false; /* whom an ingress controller serves need not know */
     read_listeners(&reader, &config);
     read_backoff(&reader, "INBOUND", &config.inbound.connect_backoff);
     read_backoff(&reader, "OUTBOUND", &config.outbound.connect_backoff);

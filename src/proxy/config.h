@@ -82,6 +82,7 @@ struct config {
     struct names profile_suffixes;     /* "." alone: all */
     int64_t profile_initial_timeout_ns;
     bool authority_labels, hostname_labels, informational_headers;
+    bool ingress_mode; /* HTTP requests are sent where their l5d-dst-override says */
 
     struct control_addr destination, policy, identity;
     struct slice destination_context, policy_workload;

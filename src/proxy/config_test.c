@@ -502,21 +502,38 @@ static void test_lists(void **state)
     config_release(&config);
 }
 
+/* Whom an ingress controller serves is told less, unless it is asked for. */
+static void test_ingress_mode(void **state)
+{
+    struct environment env = usual();
+    struct config config = read_good(&env, 1);
+
+    assert_false(config.ingress_mode);
+    assert_true(config.informational_headers);
+    config_release(&config);
+    set(&env, P "INGRESS_MODE", "true");
+    config = read_good(&env, 1);
+    assert_true(config.ingress_mode);
+    assert_false(config.informational_headers);
+    config_release(&config);
+    set(&env, P "OUTBOUND_DISABLE_INFORMATIONAL_HEADERS", "false");
+    config = read_good(&env, 1);
+    assert_true(config.informational_headers);
+    config_release(&config);
+}
+
 static void test_warnings(void **state)
 {
     struct environment env = usual();
     struct outcome out;
 
-    set(&env, P "INGRESS_MODE", "false");
     read_with(&env, 1, &out);
     assert_string_equal(out.warnings, "");
     config_release(&out.config);
-    set(&env, P "INGRESS_MODE", "true");
     set(&env, P "TAP_SVC_NAME", "tap.linkerd");
     read_with(&env, 1, &out);
     assert_int_equal(out.r, 0);
-    assert_int_equal(lines(out.warnings), 2);
-    assert_non_null(strstr(out.warnings, P "INGRESS_MODE: ingress mode is not available yet\n"));
+    assert_int_equal(lines(out.warnings), 1);
     assert_non_null(strstr(out.warnings, P "TAP_SVC_NAME: tap is not available yet\n"));
     config_release(&out.config);
 }
@@ -586,7 +603,8 @@ int main(void)
         cmocka_unit_test(test_good_values), cmocka_unit_test(test_empty_is_unset), cmocka_unit_test(test_bad_values),
         cmocka_unit_test(test_all_at_once), cmocka_unit_test(test_missing),        cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_cores),       cmocka_unit_test(test_backoff),        cmocka_unit_test(test_control_addresses),
-        cmocka_unit_test(test_identity),    cmocka_unit_test(test_lists),          cmocka_unit_test(test_warnings),
+        cmocka_unit_test(test_identity),    cmocka_unit_test(test_lists),          cmocka_unit_test(test_ingress_mode),
+        cmocka_unit_test(test_warnings),
         cmocka_unit_test(test_table),       cmocka_unit_test(test_unknown_names),
     };
 

@@ -79,10 +79,10 @@ def test_all_mistakes_at_once(binaries):
 
 
 def test_warnings(pair):
-    start(pair, "client", INGRESS_MODE="true", TAP_SVC_NAME="tap.linkerd", BUFFER_CAPACITY="10", LOGG="debug")
+    start(pair, "client", TAP_SVC_NAME="tap.linkerd", BUFFER_CAPACITY="10", LOGG="debug")
     said = [line for line in pair.client.proxy.output.splitlines() if line.startswith(P)]
     assert sorted(said) == sorted([
-        P + "INGRESS_MODE: ingress mode is not available yet", P + "TAP_SVC_NAME: tap is not available yet",
+        P + "TAP_SVC_NAME: tap is not available yet",
         P + "LOGG is not a variable of this proxy: look for a slip in its name (docs/environment.md)"])
 
 

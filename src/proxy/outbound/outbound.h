@@ -1,6 +1,6 @@
 /*
  * Outbound: connections of the application beside us to others. path.c is the
- * order of things for a connection, request_path.c for a request; view.c is what
+ * order of things for a connection, request_path.c for a request, destination.c where it goes; view.c is what
  * a worker makes of a discovery snapshot; balance.c picks endpoints.
  */
 #pragma once
@@ -92,6 +92,12 @@ bool outbound_open_early(struct conn *conn);
 void outbound_leave_queue(struct conn *conn);
 
 /* --- for the request path --- */
+
+/*
+ * Learns request->view: of the connection's destination, or in ingress mode of the name and port in l5d-dst-override, which then
+ * goes no further. Linkerd's proxies end the stream without an answer where that is no name, or one that nobody knows.
+ */
+enum step_result outbound_find_destination(struct walker *walker, enum why why);
 
 enum step_result outbound_connect_failed(struct request *request, int error);
 /* The stream ended without an answer: whether the request goes on elsewhere. */

@@ -115,6 +115,8 @@ static enum step_result choose_protocol(struct walker *walker, enum why why)
     conn->tls = TLS_STATUS_NO_TLS;
     conn->no_tls = NO_TLS_LOOPBACK;
     series_protocol(conn);
+    if (conn->worker->proxy->config.ingress_mode) /* what is HTTP may be for somebody else than the address */
+        return STEP_NEXT;
     if (found->profile && found->profile->opaque_protocol)
         conn->session = SESSION_OPAQUE;
     else

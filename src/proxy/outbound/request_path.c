@@ -14,6 +14,7 @@ static enum step_result balance(struct walker *walker, enum why why);
 
 /* In this order; a request that may be tried again goes back to `backend`. Retries, budgets and breakers stand there. */
 const struct step outbound_request_path[] = {
+    {"destination", outbound_find_destination}, /* learns the view: the connection's, or of the name that an ingress controller gives */
     {"route", find_route},        /* learns route and rule, or 404 */
     {"filter", filter},           /* header changes, redirects, injected failures */
     {"backend", choose_backend},  /* by weight, among those that are ready */
@@ -22,7 +23,7 @@ const struct step outbound_request_path[] = {
     {"forward", request_forward}, /* until both directions have ended */
     {NULL, NULL},
 };
-enum { AT_BACKEND = 2, TRIES_MAX = 3 };
+enum { AT_BACKEND = 3, TRIES_MAX = 3 };
 
 static const struct routes_view *routes_of(const struct request *request)
 {
@@ -103,21 +104,15 @@ static void take_timeouts(struct request *request)
 static enum step_result find_route(struct walker *walker, enum why why)
 {
     struct request *request = request_of(walker);
-    struct outbound_view *view;
     enum step_result result;
 
     if (why == WHY_CANCEL)
         return STEP_FAIL;
-    /* The newest view, not the one that the connection began with. */
-    view = request->conn->lookup->view;
-    request->view = outbound_view_ref(view);
-    if (!view->discovery->policy)
-        return request_fail(request, view->discovery->failure, 0);
-    if (view->discovery->policy->invalid)
+    if (request->view->discovery->policy->invalid)
         return request_fail(request, REASON_POLICY_INVALID, 0);
     if (ensure_authority(request) < 0)
         return request_fail(request, REASON_OUT_OF_MEMORY, -ENOMEM);
-    result = view->by_profile ? route_by_profile(request) : route_by_policy(request);
+    result = request->view->by_profile ? route_by_profile(request) : route_by_policy(request);
     if (result != STEP_NEXT)
         return result;
     take_timeouts(request);
@@ -194,7 +189,7 @@ static void name_destination(struct request *request)
     if (!request->view->by_profile)
         return;
     name = arena_printf(&request->arena, "%.*s:%u", SLICE_ARGS(profile->fully_qualified_name),
-                        (unsigned)request->conn->dst.port);
+                        (unsigned)request->dst_port);
     if (name.ptr)
         request_add_field(request, request->head, HTTP_TOKEN_L5D_DST_CANONICAL, SLICE_LIT("l5d-dst-canonical"), name);
 }
@@ -289,8 +284,8 @@ static enum step_result no_endpoint_yet(struct request *request, enum why why, s
         reason = request->reason != REASON_NONE ? request->reason : REASON_FAILFAST;
         return request_fail(request, wait->snapshot ? reason : REASON_DISCOVERY_UNAVAILABLE, request->error);
     }
-    if (list_empty(&request->endpoints_waiter.link))
-        lookup_wait(wait, &request->endpoints_waiter, &request->task);
+    if (list_empty(&request->waiter.link))
+        lookup_wait(wait, &request->waiter, &request->task);
     if (request->queue_until_ns < deadline)
         deadline = request->queue_until_ns;
     request_deadline(request, look_again_ns > now && look_again_ns < deadline ? look_again_ns : deadline);
@@ -299,7 +294,7 @@ static enum step_result no_endpoint_yet(struct request *request, enum why why, s
 
 static void leave_queue(struct request *request)
 {
-    lookup_unwait(&request->endpoints_waiter);
+    lookup_unwait(&request->waiter);
     if (request->queue)
         failfast_leave(request->queue);
     request->queue = NULL;

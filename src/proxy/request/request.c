@@ -50,12 +50,13 @@ static void release_parts(struct request *request)
     if (request->has_deadline)
         timer_release(worker->loop, &request->deadline);
     request->has_deadline = false;
-    lookup_unwait(&request->endpoints_waiter);
+    lookup_unwait(&request->waiter);
     if (request->pool)
         pool_cancel(request->pool, &request->pool_waiter);
     pool_put(request->pool);
     outbound_endpoint_done(request);
     outbound_view_unref(request->view);
+    lookup_put(request->target);
     inbound_policy_unref(request->in_policy);
 }
 
@@ -154,7 +155,7 @@ struct arena *request_begin(struct conn *conn, struct http_stream *stream)
     request->conn = conn;
     request->since_ns = worker->loop->now_ns;
     list_push(&conn->requests, &request->link);
-    list_init(&request->endpoints_waiter.link);
+    list_init(&request->waiter.link);
     task_init(&request->task, run);
     task_init(&request->disposal, dispose);
     pool_waiter_init(&request->pool_waiter);
@@ -274,6 +275,14 @@ enum step_result request_fail(struct request *request, enum reason reason, int e
         request->response_end = false;
     if (reason_answer(reason, request->conn->direction).fatal)
         request_close_conn(request);
+    return STEP_FAIL;
+}
+
+enum step_result request_break(struct request *request, enum reason reason, int error)
+{
+    request->reason = reason;
+    request->error = error;
+    request_close_conn(request);
     return STEP_FAIL;
 }
 

@@ -67,6 +67,8 @@ struct request {
     const struct authorization *permit;
 
     /* outbound */
+    struct lookup *target;      /* of the name in l5d-dst-override; NULL: the connection's counts */
+    uint16_t dst_port;          /* of the destination, whichever it is */
     struct outbound_view *view; /* a reference */
     const struct outbound_route *route;
     const struct outbound_rule *rule;
@@ -88,7 +90,7 @@ struct request {
     int64_t request_end_ns;        /* its last byte was passed on */
     int64_t sent_ns, answered_ns;  /* the head went out, the response's head came */
     bool body_sent;                /* some of the body, which nobody can send again */
-    struct lookup_waiter endpoints_waiter;
+    struct lookup_waiter waiter; /* for a destination, later for endpoints */
 
     struct pool *pool;
     struct pool_waiter pool_waiter;
@@ -101,6 +103,8 @@ struct arena *request_begin(struct conn *conn, struct http_stream *stream);
 enum step_result request_fail(struct request *request, enum reason reason, int error);
 /* The client's connection ends after this response, without hurting its other requests. */
 void request_close_conn(struct request *request);
+/* The same without an answer: the stream ends, and with HTTP/1 its connection. */
+enum step_result request_break(struct request *request, enum reason reason, int error);
 /* For steps: the same with a status and headers of the policy's own (redirects, injected failures). Returns STEP_DONE. */
 enum step_result request_answer(struct request *request, unsigned status, const struct http_field *fields,
                                 unsigned count);

@@ -53,7 +53,7 @@ static void in_route_labels(struct request *request, struct buffer *labels)
     static const char *const names[] = {"parent_group", "parent_kind", "parent_name"};
 
     label_metadata(labels, names, &request->in_policy->metadata);
-    label_add_u64(labels, "parent_port", request->conn->dst.port);
+    label_add_u64(labels, "parent_port", request->dst_port);
     label_in_route(labels, request->in_route);
 }
 
@@ -79,7 +79,7 @@ static void profile_labels(struct request *request, struct buffer *labels)
     const struct profile_route *route = request->profile_route;
     char dst[300];
 
-    snprintf(dst, sizeof(dst), "%.*s:%u", SLICE_ARGS(profile->fully_qualified_name), (unsigned)request->conn->dst.port);
+    snprintf(dst, sizeof(dst), "%.*s:%u", SLICE_ARGS(profile->fully_qualified_name), (unsigned)request->dst_port);
     label_add(labels, "direction", SLICE_LIT("outbound"));
     label_add(labels, "dst", slice_str(dst));
     for (size_t i = 0; route && i < route->labels.count; i++)

@@ -23,7 +23,7 @@
 
 enum watched_kind {
     WATCHED_PORT,      /* key "8080"; snapshots are struct inbound_policy */
-    WATCHED_TARGET,    /* key "10.1.2.3:80"; struct discovery */
+    WATCHED_TARGET,    /* key "10.1.2.3:80", in ingress mode "svc.ns.svc.cluster.local:80" too; struct discovery */
     WATCHED_ENDPOINTS, /* key "svc.ns.svc.cluster.local:80"; struct endpoint_set */
     WATCHED_KINDS
 };

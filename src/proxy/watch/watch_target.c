@@ -9,11 +9,13 @@
 
 /*
  * One outbound destination: the profile stream and the policy stream run beside each other; a discovery is published
- * once both have said something, and again at every change of either.
+ * once both have said something, and again at every change of either. It is an address, or a name and a port that somebody
+ * has written, which may not exist.
  */
 struct watch_target {
     struct watch_base base;
-    struct addr addr;
+    bool by_name;
+    struct addr addr; /* unless by_name */
     struct buffer profile_request, policy_request;
     struct control_stream profile_stream, policy_stream;
     struct timer first_answer;
@@ -29,25 +31,34 @@ static struct log *log_of(struct watch_target *watch)
     return watch->base.streams->proxy->log;
 }
 
+/* A name leads nowhere by itself. 0, and a policy, or the reason why there is none; or -ENOMEM. */
+static int find_policy(struct watch_target *watch, struct discovery *discovery)
+{
+    if (watch->policy) {
+        discovery->policy = outbound_policy_ref(watch->policy);
+        return 0;
+    }
+    if (!watch->by_name || (watch->profile && watch->profile->endpoint))
+        return forward_policy_new(watch->profile, watch->addr, &discovery->policy);
+    discovery->failure = REASON_OVERRIDE_UNKNOWN;
+    return 0;
+}
+
 static void publish(struct watch_target *watch)
 {
     struct discovery *discovery;
-    struct outbound_policy *policy = NULL;
 
     if (!watch->profile_known || !watch->policy_known)
         return;
     discovery = discovery_new();
     if (!discovery)
         return;
-    if (watch->policy)
-        policy = outbound_policy_ref(watch->policy);
-    else if (forward_policy_new(watch->profile, watch->addr, &policy) < 0) {
+    if (find_policy(watch, discovery) < 0) {
         discovery_unref(discovery);
         return;
     }
     if (watch->profile)
         discovery->profile = profile_ref(watch->profile);
-    discovery->policy = policy;
     if (discovery_own(discovery) < 0) {
         discovery_unref(discovery);
         return;
@@ -144,14 +155,19 @@ static int on_policy(struct control_stream *stream, struct slice message)
 }
 
 /* NotFound and Unimplemented are final: an earlier policy stays, else one is made from what else is known. */
+static bool is_final(const struct watch_target *watch, int status)
+{
+    return status == GRPC_NOT_FOUND || status == GRPC_UNIMPLEMENTED || (watch->by_name && status == GRPC_INVALID_ARGUMENT);
+}
+
 static bool on_policy_end(struct control_stream *stream, int status, struct slice text)
 {
     struct watch_target *watch = stream->owner;
 
-    if (status == GRPC_NOT_FOUND || status == GRPC_UNIMPLEMENTED) {
+    if (is_final(watch, status)) {
         watch->policy_known = true;
         publish(watch);
-        return false;
+        return watch->by_name && status == GRPC_NOT_FOUND; /* a Service of that name may be made later */
     }
     if (status != GRPC_OK)
         log_limited(log_of(watch), LOG_WARN, "discovery", "policy of %.*s: %s: %.*s", SLICE_ARGS(watch->base.watched->key),
@@ -175,6 +191,14 @@ static void free_watch(struct watch_base *base)
     free(watch);
 }
 
+/* Without its port. */
+static struct slice name_of(const struct watch_target *watch)
+{
+    struct slice key = watch->base.watched->key;
+
+    return slice_take(key, slice_find(key, ':'));
+}
+
 static int start_profile(struct watch_target *watch)
 {
     struct streams *streams = watch->base.streams;
@@ -184,7 +208,7 @@ static int start_profile(struct watch_target *watch)
     struct errmsg msg;
     int r;
 
-    if (!networks_have(&config->profile_networks, watch->addr.ip)) {
+    if (watch->by_name ? !names_cover(&config->profile_suffixes, name_of(watch)) : !networks_have(&config->profile_networks, watch->addr.ip)) {
         watch->profile_known = true;
         return 0;
     }
@@ -199,8 +223,8 @@ static int start_profile(struct watch_target *watch)
 static int start_policy(struct watch_target *watch)
 {
     struct streams *streams = watch->base.streams;
-    struct traffic_spec request = {.source_workload = streams->proxy->config.policy_workload, .by_addr = true,
-                                   .addr = watch->addr};
+    struct traffic_spec request = {.source_workload = streams->proxy->config.policy_workload, .by_addr = !watch->by_name,
+                                   .addr = watch->addr, .authority = watch->base.watched->key};
     struct errmsg msg;
     int r;
 
@@ -227,7 +251,7 @@ int watch_target_start(struct streams *streams, struct watched *watched)
     list_push(&streams->watches, &watch->base.link);
     buffer_init(&watch->profile_request, LIMIT_GRPC_MESSAGE);
     buffer_init(&watch->policy_request, LIMIT_GRPC_MESSAGE);
-    (void)addr_parse(watched->key, &watch->addr);
+    watch->by_name = addr_parse(watched->key, &watch->addr) < 0;
     r = timer_init(streams->loop, &watch->first_answer, unanswered);
     if (r == 0)
         r = start_profile(watch);
