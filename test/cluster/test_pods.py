@@ -35,6 +35,7 @@ PODS = {
     "sized": {CONFIG + "proxy-cpu-request": "10m", CONFIG + "proxy-cpu-limit": "100m", CONFIG + "proxy-memory-request": "20Mi",
               CONFIG + "proxy-memory-limit": "64Mi"},
     "watched": {CONFIG + "enable-debug-sidecar": "true"},
+    "ingress": {"linkerd.io/inject": "ingress"},
 }
 NAMESPACE = """
 apiVersion: v1
@@ -155,14 +156,14 @@ def pods(mesh):
     mesh.kubectl("delete", "namespace", "pods", "--wait=false")
 
 
-def ask(mesh, host, by="client", path="/"):
+def ask(mesh, host, *args, by="client", path="/"):
     """Status and answer."""
-    return mesh.kubectl("exec", "-n", "pods", by, "-c", "web", "--", "curl", "-sS", "--max-time", "10", "-w", " %{http_code}",
+    return mesh.kubectl("exec", "-n", "pods", by, "-c", "web", "--", "curl", "-sS", "--max-time", "10", "-w", " %{http_code}", *args,
                         f"http://{host}:8080{path}").rsplit(" ", 1)[::-1]
 
 
-def answer(mesh, host, **options):
-    status, text = ask(mesh, host, **options)
+def answer(mesh, host, *args, **options):
+    status, text = ask(mesh, host, *args, **options)
     assert status == "200", (status, text)
     return text
 
@@ -186,6 +187,14 @@ def test_skipped_ports(pods):
     assert answer(pods, "skips-in.pods.svc.cluster.local") == "asked by ."
     assert answer(pods, pod(pods, "client")["status"]["podIP"], by="skips-out") == "asked by ."
     assert answer(pods, "client.pods.svc.cluster.local", by="skips-in") == f"asked by {IDENTITY}."
+
+
+def test_ingress_mode(pods):
+    """What it asks for by name goes there, whatever address its connection is for: here that of a pod outside the mesh."""
+    outside, name = pod(pods, "disabled")["status"]["podIP"], "mesh-only.pods.svc.cluster.local:8080"
+    assert answer(pods, outside, by="ingress") == "asked by ."
+    assert answer(pods, outside, "-H", f"l5d-dst-override: {name}", by="ingress") == f"asked by {IDENTITY}."
+    assert answer(pods, outside, "-H", f"l5d-dst-override: {name}") == "asked by .", "others say it for nothing"
 
 
 @pytest.mark.parametrize("host, server, by", [("opaque", "opaque", "client"), ("opaque-service", "client", "last")], ids=["pod", "service"])
