@@ -83,9 +83,14 @@ class Mesh:
         temporary.write_text(text)
         temporary.rename(self.source / name)
 
-    def start_control_plane(self, *flags):
+    def manifests(self, without=None):
+        """All of them, but for the objects of that name."""
+        text = MANIFESTS.format(web=self.web.host.ip4, client=self.client.host.ip4, control=self.control.host.ip4)
+        return "\n---\n".join(part for part in text.split("\n---\n") if not without or f"name: {without}" not in part)
+
+    def start_control_plane(self, *flags, without=None):
         self.own.make_keys()
-        self.write("mesh.yaml", MANIFESTS.format(web=self.web.host.ip4, client=self.client.host.ip4, control=self.control.host.ip4))
+        self.write("mesh.yaml", self.manifests(without))
         self.controller = self.own.start_controller(*flags)
         self.own.start_control_proxy("control-1", **self.env)
 
@@ -161,15 +166,13 @@ def test_two_workloads(mesh, foreign):
 
 def test_ready_when_policies_are_known(mesh):
     """Those of the ports that it is told of: before that nobody would be let in, so the application is not to be started yet."""
-    mesh.start_control_plane()
-    whole = (mesh.source / "mesh.yaml").read_text()
-    mesh.write("mesh.yaml", "\n---\n".join(part for part in whole.split("\n---\n") if "name: web-1" not in part))
+    mesh.start_control_plane(without="web-1")
     proxy = mesh.own.start_proxy(mesh.web, "web-1", "shop", "web", ready=False, LINKERD2_PROXY_INBOUND_PORTS="8080")
     proxy.wait_line("start: ready")
     answer = get(mesh.web.host, "127.0.0.1", ADMIN, "/ready")
     assert answer.status == 503
     assert re.fullmatch(rb"not ready: the policy service at \S+, port \d+, has not said who may reach port 8080 yet\n", answer.body), answer
-    mesh.write("mesh.yaml", whole)
+    mesh.write("mesh.yaml", mesh.manifests())
     mesh.web.wait_ready()
 
 
