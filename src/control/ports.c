@@ -87,9 +87,9 @@ bool ports_default_is_opaque(const struct controller *controller, uint16_t port)
     return false;
 }
 
-bool ports_service_is_opaque(const struct controller *controller, const struct kube_service *service, uint16_t port)
+bool ports_service_is_opaque(const struct controller *controller, const struct kube_object *service, uint16_t port)
 {
-    struct slice text = ports_annotation(controller, &service->meta, OPAQUE_PORTS);
+    struct slice text = ports_annotation(controller, service, OPAQUE_PORTS);
 
     return text.ptr ? ports_text_has(text, port) : ports_default_is_opaque(controller, port);
 }

@@ -17,8 +17,8 @@ struct slice ports_annotation(const struct controller *controller, const struct 
 
 /* The controller's default list has it. */
 bool ports_default_is_opaque(const struct controller *controller, uint16_t port);
-/* A Service's ports are opaque by its annotation, that of its namespace, or the default. */
-bool ports_service_is_opaque(const struct controller *controller, const struct kube_service *service, uint16_t port);
+/* A port of a Service or an EgressNetwork is opaque by its annotation, that of its namespace, or the default. */
+bool ports_service_is_opaque(const struct controller *controller, const struct kube_object *service, uint16_t port);
 /* The same for a port of a workload, Servers left aside. */
 bool ports_workload_is_opaque(const struct controller *controller, const struct kube_object *workload, uint16_t port);
 

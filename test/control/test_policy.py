@@ -289,6 +289,8 @@ def test_egress_networks(control):
     denied = stream.next()
     assert denied.metadata.resource.kind == "EgressNetwork"
     assert denied.protocol.detect.opaque.routes[0].rules[0].filters[0].HasField("forbidden")
+    database = control.watch_target("192.0.2.7:3306").next()
+    assert database.protocol.opaque.routes[0].rules[0].filters[0].HasField("forbidden"), "a default opaque port"
     control.write("egress.yaml", policy("EgressNetwork", "all-out", "v1alpha1", {"trafficPolicy": "Allow", "networks": [{"cidr": "0.0.0.0/0"}]},
                                         "linkerd-egress"))
     assert not stream.next().protocol.detect.opaque.routes[0].rules[0].filters

@@ -187,7 +187,7 @@ static int service_profile(const struct profile_question *question, const struct
                                                  SLICE_ARGS(controller->options.cluster_domain));
     if (!profile->fully_qualified_name.ptr)
         return -ENOMEM;
-    profile->opaque_protocol = ports_service_is_opaque(controller, service, port);
+    profile->opaque_protocol = ports_service_is_opaque(controller, &service->meta, port);
     profile->has_retry_budget = true;
     profile->retry_budget = DEFAULT_BUDGET;
     profile->parent = resource("core", "Service", &service->meta, port);

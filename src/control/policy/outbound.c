@@ -95,7 +95,7 @@ static bool is_opaque(const struct outbound_draft *draft, struct slice app_proto
 {
     if (app_protocol.len)
         return !slice_eq(app_protocol, SLICE_LIT("http")) && !slice_eq(app_protocol, SLICE_LIT("kubernetes.io/h2c"));
-    return ports_service_is_opaque(draft->controller, draft->service, draft->port);
+    return ports_service_is_opaque(draft->controller, &draft->service->meta, draft->port);
 }
 
 static int service_protocol(struct outbound_draft *draft, struct slice app_protocol)
@@ -199,6 +199,7 @@ static int build_egress(const struct controller *controller, struct slice ns, co
                         struct outbound_policy **ret_policy)
 {
     struct outbound_draft draft;
+    bool used;
     int r = draft_init(&draft, controller, ns, addr.port);
 
     if (r < 0)
@@ -211,7 +212,9 @@ static int build_egress(const struct controller *controller, struct slice ns, co
     r = read_annotations(&draft, &egress->meta.annotations);
     if (r == 0)
         r = backend_of_original(&draft, draft.policy->metadata, &draft.default_backend);
-    if (r == 0)
+    if (r == 0 && ports_service_is_opaque(controller, &egress->meta, addr.port))
+        r = tcp_protocol(&draft, true, &used);
+    else if (r == 0)
         r = detected_protocol(&draft);
     return finish(&draft, r, ret_policy);
 }
