@@ -286,11 +286,6 @@ class Port(Question):
         return Unary(self.stub(both, side).GetPort, self.request())
 
 
-class WatchPort(Port):
-    def ask(self, both, side):
-        return Call(self.stub(both, side).WatchPort(self.request()), replace, {})
-
-
 class Target(Question):
     """Target("10.96.0.1:80" or a name, ns=...): the outbound policy."""
 
@@ -302,8 +297,3 @@ class Target(Question):
 
     def ask(self, both, side):
         return Unary(self.stub(both, side).Get, self.request())
-
-
-class WatchTarget(Target):
-    def ask(self, both, side):
-        return Call(self.stub(both, side).Watch(self.request()), replace, {})

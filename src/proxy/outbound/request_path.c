@@ -412,7 +412,6 @@ static bool peer_wants_close(const struct request *request, const struct http_he
            request->endpoint && request->endpoint->info->identity_kind != IDENTITY_NONE;
 }
 
-/* What another endpoint's proxy says about itself is not passed on as ours. */
 /*
  * A peer's proxy that cannot connect to its application says so, which is as good as a refused connection: the endpoint is
  * left alone for a while, and comes back with the first answer that says otherwise. Only a proxy can say it: applications'
@@ -427,6 +426,7 @@ static void learn_health(struct request *request, const struct http_head *head)
         outbound_endpoint_tried(request->worker, request->endpoint, !unreachable, -ECONNREFUSED);
 }
 
+/* What another endpoint's proxy says about itself is not passed on as ours. */
 void outbound_response_head(struct request *request, struct http_head *head)
 {
     const struct http_field *version = http_find(head, HTTP_TOKEN_L5D_ORIG_PROTO);
